@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# The base image where no registry answers: Debian's own Python in the role of python:3.11-slim-bookworm.
+#
+# `byoc build` finds such a substitute by its label (byoc.base-for=<the reference that it stands for>), so the name of the
+# image is free. Its shape follows the official image where users notice: python, pip and their 3.11 names in /usr/local/bin,
+# pip may install into the system, apt works, LANG=C.UTF-8, `python3` as the command.
+
+BASE_REFERENCE=python:3.11-slim-bookworm
+BASE_IMAGE=byoc-base:bookworm-py3.11
+BASE_SUITE=bookworm
+BASE_PACKAGES=python3,python3-pip,python3-venv,ca-certificates,netbase,tzdata,debian-archive-keyring
+BASE_PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+# A change of the recipe makes a new image; an older one is then not trusted.
+BASE_FINISH=$(dirname "${BASH_SOURCE[0]}")/base_image_finish.sh
+BASE_RECIPE=$(cat "${BASH_SOURCE[0]}" "$BASE_FINISH" | sha256sum | cut -c1-12)
+
+step_base_image() {
+    step_begin base-image
+    if docker_cli image inspect "$BASE_REFERENCE" >/dev/null 2>&1; then
+        step_end "$BASE_REFERENCE is here (reused)"
+    elif base_image_trusted; then
+        step_end "$BASE_IMAGE stands for $BASE_REFERENCE (reused)"
+    elif engine_sees_registry "$BASE_REFERENCE"; then
+        step_end "the registry answers: byoc build pulls $BASE_REFERENCE itself"
+    else
+        make_base_image
+        step_end "no registry answers: made $BASE_IMAGE from Debian's packages ($(base_image_size))"
+    fi
+}
+
+base_image_trusted() {
+    local format='{{index .Config.Labels "byoc.base-for"}} {{index .Config.Labels "byoc.recipe"}}'
+    [ "$(docker_cli image inspect --format "$format" "$BASE_IMAGE" 2>/dev/null)" = "$BASE_REFERENCE $BASE_RECIPE" ]
+}
+
+base_image_size() {
+    docker_cli image ls --format '{{.Size}}' "$BASE_IMAGE"
+}
+
+# Whole or not at all: the file system is finished before the engine sees it, and the name is given last, after a look
+# inside. What a killed run left is removed first; the lock makes sure that nobody is using it.
+make_base_image() {
+    local work candidate=byoc-base:unverified
+    have mmdebstrap || apt_install mmdebstrap || base_image_impossible
+    rm -rf --one-file-system "${TMPDIR:-/var/tmp}/byoc-base-$(id -u)".*
+    work=$(mktemp -d "${TMPDIR:-/var/tmp}/byoc-base-$(id -u).XXXXXX")
+    CLEANUP_PATHS+=("$work")
+    chmod 755 "$work"
+
+    step_note "no registry answers: making $BASE_IMAGE from Debian's packages (about a minute)"
+    base_image_root "$work" || die 1 "the base image could not be made" \
+        "hint: make a local image with Python 3.11 and label it byoc.base-for=$BASE_REFERENCE"
+    import_base_image "$work/root.tar" "$candidate"
+    if ! quietly "$STATE_DIR/base-image-check.log" check_base_image "$candidate"; then
+        docker_cli image rm "$candidate" >/dev/null
+        die 1 "the base image that was made does not work; it is removed again"
+    fi
+    docker_cli tag "$candidate" "$BASE_IMAGE"
+    docker_cli image rm "$candidate" >/dev/null
+}
+
+base_image_impossible() {
+    die 3 "no registry answers, and mmdebstrap is not there to make a base image" \
+        "hint: pull or load $BASE_REFERENCE into this engine, then run this again"
+}
+
+# base_image_root WORK: Debian's packages become WORK/root.tar. Dates are cut off at the archive's own, so that the same
+# packages give nearly the same image.
+base_image_root() {
+    local work=$1
+    debian_sources "$BASE_SUITE" >"$work/sources.list"
+    apt_transport_options >"$work/transport.conf"
+    local mirror=()
+    if [ -s "$work/sources.list" ]; then
+        mirror=("$work/sources.list")
+    fi
+    # TMPDIR: mmdebstrap builds in there; in a mount name space of its own, so nothing stays mounted if it is killed.
+    TMPDIR=$work SOURCE_DATE_EPOCH=$(stat -c %Y /usr/share/keyrings/debian-archive-keyring.gpg) \
+        quietly "$STATE_DIR/base-image.log" mmdebstrap --variant=minbase --include="$BASE_PACKAGES" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
+        --aptopt='Acquire::Languages "none"' --aptopt='Acquire::GzipIndexes "true"' \
+        --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""' \
+        --setup-hook="cp '$work/transport.conf' \"\$1/etc/apt/apt.conf.d/00transport\"" \
+        --customize-hook="sh '$BASE_FINISH' \"\$1\"" \
+        "$BASE_SUITE" "$work/root.tar" "${mirror[@]}"
+}
+
+import_base_image() {
+    docker_cli import \
+        --change "ENV PATH=$BASE_PATH" --change "ENV LANG=C.UTF-8" --change 'CMD ["python3"]' \
+        --change "LABEL byoc.base-for=$BASE_REFERENCE" --change "LABEL byoc.recipe=$BASE_RECIPE" \
+        "$1" "$2" >/dev/null
+}
+
+check_base_image() {
+    docker_cli run --rm --network none "$1" sh -ec '
+        python -c "import ctypes, lzma, sqlite3, ssl, sys, venv; assert sys.version_info[:2] == (3, 11)"
+        python3 --version; pip --version; pip3 --version; python -m pip --version; apt-get --version'
+}

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # What every step of the set-up uses: messages, the timing of a step, root rights, one run at a time.
 
-STATE_DIR=${BYOC_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/byoc}
-CACHE_DIR=${BYOC_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/byoc}
+# Logs and what we started; and what is dear to make and outlives a clone.
+STATE_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/byoc
+export CACHE_DIR=${XDG_CACHE_HOME:-$HOME/.cache}/byoc
 LOCK_FD=9
 
 # The set-up never waits at a question: it may run in CI.

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Debian packages, from the sources that this machine already has.
 
+APT_LISTS=/var/lib/apt/lists
+
 is_debian_like() {
     [ -r /etc/os-release ] && have apt-get && grep -qE '^(ID|ID_LIKE)=.*(debian|ubuntu)' /etc/os-release
 }
@@ -24,9 +26,11 @@ missing_packages() {
 
 # Package lists that are missing or older than a day point at versions that the mirror no longer has.
 apt_lists_fresh() {
-    local lists=/var/lib/apt/lists
-    [ -n "$(find "$lists" -maxdepth 1 -name '*_Packages*' -print -quit 2>/dev/null)" ] &&
-        [ -n "$(find "$lists" -maxdepth 0 -mmin -1440 -print -quit)" ]
+    apt_lists_present && [ -n "$(find "$APT_LISTS" -maxdepth 0 -mmin -1440 -print -quit)" ]
+}
+
+apt_lists_present() {
+    [ -n "$(find "$APT_LISTS" -maxdepth 1 -name '*_Packages*' -print -quit 2>/dev/null)" ]
 }
 
 apt_update() {
@@ -59,6 +63,10 @@ apt_install() {
 # on a machine whose sources are not Debian's, such as Ubuntu.
 debian_sources() {
     local suite=$1 own
+    # Who an entry's origin is, apt knows only from the lists.
+    if ! apt_lists_present && can_install; then
+        apt_update || true
+    fi
     # shellcheck source=/dev/null
     own=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-none}")
     # The fields are apt's own placeholders.

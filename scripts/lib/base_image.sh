@@ -8,11 +8,19 @@
 BASE_REFERENCE=python:3.11-slim-bookworm
 BASE_IMAGE=byoc-base:bookworm-py3.11
 BASE_SUITE=bookworm
-BASE_PACKAGES=python3,python3-pip,python3-venv,ca-certificates,netbase,tzdata,debian-archive-keyring
+BASE_FINISH=$LIB/base_image_finish.sh
+BASE_OPTIONS=(
+    --variant=minbase
+    '--include=python3,python3-pip,python3-venv,ca-certificates,netbase,tzdata,debian-archive-keyring'
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*'
+    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/lintian/*'
+    --aptopt='Acquire::Languages "none"' --aptopt='Acquire::GzipIndexes "true"'
+    --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""'
+)
 BASE_PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 # A change of the recipe makes a new image; an older one is then not trusted.
-BASE_FINISH=$(dirname "${BASH_SOURCE[0]}")/base_image_finish.sh
-BASE_RECIPE=$(cat "${BASH_SOURCE[0]}" "$BASE_FINISH" | sha256sum | cut -c1-12)
+BASE_RECIPE=$({ printf '%s\n' "${BASE_OPTIONS[@]}" && cat "$BASE_FINISH"; } | sha256sum | cut -c1-12)
 
 step_base_image() {
     step_begin base-image
@@ -40,9 +48,11 @@ base_image_size() {
 # Whole or not at all: the file system is finished before the engine sees it, and the name is given last, after a look
 # inside. What a killed run left is removed first; the lock makes sure that nobody is using it.
 make_base_image() {
-    local work candidate=byoc-base:unverified
-    have mmdebstrap || apt_install mmdebstrap || base_image_impossible
-    rm -rf --one-file-system "${TMPDIR:-/var/tmp}/byoc-base-$(id -u)".*
+    local work superseded candidate=byoc-base:unverified
+    have mmdebstrap || { can_install && apt_install mmdebstrap debian-archive-keyring; } || base_image_impossible
+    for work in "${TMPDIR:-/var/tmp}/byoc-base-$(id -u)".*; do
+        remove_tree "$work"
+    done
     work=$(mktemp -d "${TMPDIR:-/var/tmp}/byoc-base-$(id -u).XXXXXX")
     CLEANUP_PATHS+=("$work")
     chmod 755 "$work"
@@ -55,8 +65,11 @@ make_base_image() {
         docker_cli image rm "$candidate" >/dev/null
         die 1 "the base image that was made does not work; it is removed again"
     fi
+    superseded=$(docker_cli image inspect --format '{{.Id}}' "$BASE_IMAGE" 2>/dev/null || true)
     docker_cli tag "$candidate" "$BASE_IMAGE"
     docker_cli image rm "$candidate" >/dev/null
+    # It stays while images made from it are there.
+    [ -z "$superseded" ] || docker_cli image rm "$superseded" >/dev/null 2>&1 || true
 }
 
 base_image_impossible() {
@@ -75,13 +88,9 @@ base_image_root() {
         mirror=("$work/sources.list")
     fi
     # TMPDIR: mmdebstrap builds in there; in a mount name space of its own, so nothing stays mounted if it is killed.
-    TMPDIR=$work SOURCE_DATE_EPOCH=$(stat -c %Y /usr/share/keyrings/debian-archive-keyring.gpg) \
-        quietly "$STATE_DIR/base-image.log" mmdebstrap --variant=minbase --include="$BASE_PACKAGES" \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
-        --aptopt='Acquire::Languages "none"' --aptopt='Acquire::GzipIndexes "true"' \
-        --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""' \
+    quietly "$STATE_DIR/base-image.log" as_root_if_possible env TMPDIR="$work" \
+        SOURCE_DATE_EPOCH="$(stat -c %Y /usr/share/keyrings/debian-archive-keyring.gpg)" \
+        mmdebstrap "${BASE_OPTIONS[@]}" \
         --setup-hook="cp '$work/transport.conf' \"\$1/etc/apt/apt.conf.d/00transport\"" \
         --customize-hook="sh '$BASE_FINISH' \"\$1\"" \
         "$BASE_SUITE" "$work/root.tar" "${mirror[@]}"

@@ -4,7 +4,6 @@
 # Logs and what we started; and what is dear to make and outlives a clone.
 STATE_DIR=${XDG_STATE_HOME:-$HOME/.local/state}/byoc
 export CACHE_DIR=${XDG_CACHE_HOME:-$HOME/.cache}/byoc
-LOCK_FD=9
 
 # The set-up never waits at a question: it may run in CI.
 export DEBIAN_FRONTEND=noninteractive
@@ -59,11 +58,20 @@ can_root() {
     is_root || { have sudo && sudo -n true 2>/dev/null; }
 }
 
+# Services that a package starts must not inherit the lock: it would live as long as they do.
 as_root() {
     if is_root; then
-        "$@"
+        "$@" 9>&-
     else
-        sudo -n --preserve-env=DEBIAN_FRONTEND "$@"
+        sudo -n --preserve-env=DEBIAN_FRONTEND "$@" 9>&-
+    fi
+}
+
+as_root_if_possible() {
+    if can_root; then
+        as_root "$@"
+    else
+        "$@"
     fi
 }
 
@@ -85,18 +93,20 @@ CLEANUP_PATHS=()
 cleanup() {
     local path
     for path in "${CLEANUP_PATHS[@]}"; do
-        # --one-file-system: a mount that a killed mmdebstrap left inside is not ours to empty.
-        rm -rf --one-file-system "$path" 2>/dev/null || as_root rm -rf --one-file-system "$path" || true
+        remove_tree "$path"
     done
 }
 
+# --one-file-system: what is mounted inside is not ours to empty.
+remove_tree() {
+    rm -rf --one-file-system "$1" 2>/dev/null || as_root rm -rf --one-file-system "$1" || true
+}
+
 # One set-up at a time for this user, whatever clone it runs from: they share the engine, its images and the caches.
-# Long-lived children (dockerd) must close the descriptor, or the lock would live as long as they do.
 take_lock() {
-    mkdir -p "$STATE_DIR"
     exec 9>"$STATE_DIR/setup.lock"
-    if ! flock --nonblock "$LOCK_FD"; then
+    if ! flock --nonblock 9; then
         printf '  another set-up is running; waiting for it to end ...\n' >&2
-        flock "$LOCK_FD"
+        flock 9
     fi
 }

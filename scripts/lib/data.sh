@@ -12,7 +12,7 @@ step_data() {
         step_end "CIFAR-10 in ${DATA_DIR#"$REPO/"} (reused)"
         return
     fi
-    step_note "making CIFAR-10 as TFRecords in $(readlink -m "$DATA_DIR")"
+    step_note "making CIFAR-10 as TFRecords in $(readlink -f "$DATA_DIR")"
     make_data || die 1 "CIFAR-10 could not be made" \
         "hint: with the official archive at hand: .venv/bin/python ${GENERATOR#"$REPO/"} --data-dir $DATA_DIR --source ARCHIVE"
     step_end "CIFAR-10 in ${DATA_DIR#"$REPO/"}: 45,000 + 5,000 + 10,000 pictures"

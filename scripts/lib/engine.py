@@ -1,7 +1,7 @@
-"""Questions to the container engine itself, for the set-up: the same library and the same rules as byoc's own.
+"""Questions to the container engine itself, for the set-up: the same library and rules as byoc's own.
 
-    engine.py version            the engine's version; exit 1 with the cause on stderr if none answers
-    engine.py registry IMAGE     exit 0 if the engine gets an answer about IMAGE from its registry
+engine.py version            the engine's version; exit 1 with the cause on stderr if none answers
+engine.py registry IMAGE     exit 0 if the engine gets an answer about IMAGE from its registry
 """
 
 import sys

@@ -6,6 +6,7 @@ DOCKER_PID_FILE=/var/run/docker.pid
 ENGINE_RECORD=$STATE_DIR/engine           # "PID START-TIME HOW" of the engine that we started
 ENGINE_LOG=$STATE_DIR/dockerd.log
 ENGINE_SECONDS=60
+ENGINE_INSTALLED=""
 
 step_engine() {
     step_begin engine
@@ -63,6 +64,7 @@ bring_up_engine() {
     if ! have dockerd; then
         can_install || no_engine
         apt_install docker.io "${ENGINE_EXTRAS[@]}" || no_engine
+        ENGINE_INSTALLED=yes
         # Newer releases pack the client on its own.
         have docker || apt_install docker-cli || true
     fi
@@ -98,6 +100,8 @@ start_engine() {
         if process_from "$DOCKER_PID_FILE" dockerd >/dev/null; then
             step_note "waiting for the engine that is already starting"
             await_engine "" || engine_failed
+            # A package that we installed may have started its service at once.
+            [ -z "$ENGINE_INSTALLED" ] || record_engine "$(cat "$DOCKER_PID_FILE")" dockerd
         else
             start_dockerd
         fi
@@ -106,10 +110,12 @@ start_engine() {
 
 # In a session of its own and without our descriptors: it outlives this shell and does not hold the lock.
 start_dockerd() {
-    local launcher
+    local launcher become_root=()
+    is_root || become_root=(sudo -n)
     step_note "starting the engine (dockerd; its log: $ENGINE_LOG)"
     mkdir -p "$STATE_DIR"
-    as_root setsid nohup dockerd >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
+    # Outside of sudo: a hang-up that reaches sudo would be handed on to dockerd.
+    setsid nohup "${become_root[@]}" dockerd >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
     launcher=$!
     await_engine "$launcher" || engine_failed
     disown "$launcher" 2>/dev/null || true
@@ -120,7 +126,7 @@ start_dockerd() {
 await_engine() {
     local pid=$1 deadline=$((SECONDS + ENGINE_SECONDS))
     until [ -S "$DOCKER_SOCKET" ] && { engine_version >/dev/null || [ ! -w "$DOCKER_SOCKET" ]; }; do
-        if [ "$SECONDS" -ge "$deadline" ] || { [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; }; then
+        if [ "$SECONDS" -ge "$deadline" ] || { [ -n "$pid" ] && ! [ -d "/proc/$pid" ]; }; then
             return 1
         fi
         sleep 0.2

@@ -1,0 +1,113 @@
+"""The table of commands, and main(): the one place that catches ByocError."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from byoc_cli import __version__
+from byoc_cli.commands import build, clean, doctor, local_train, logs, predict, ps, serve, stop
+from byoc_cli.commands.options import Doors, command
+from byoc_cli.console import Console
+from byoc_cli.errors import ByocError, Interrupted
+
+# What `byoc --help` lists, in the order of the work.
+COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
+    ("build", build.build, build.EXAMPLES, "Build the project's image."),
+    ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
+    ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
+    ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),
+    ("stop", stop.stop, stop.EXAMPLES, "Stop an endpoint or a job."),
+    ("ps", ps.ps, ps.EXAMPLES, "List jobs and endpoints."),
+    ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
+    ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
+    ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"byoc {__version__}")
+        raise typer.Exit
+
+
+def make() -> typer.Typer:
+    """Make the Typer application of the table."""
+    app = typer.Typer(
+        name="byoc",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        # Plain help: what rich would draw costs as much start-up time as all the rest.
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback(
+        help="\b\nExamples:\n  byoc build\n  byoc local-train --hyperparam train-steps=100\n  byoc serve\n  byoc predict cat.png\n\n"
+        "Build, train, serve, predict and check your own SageMaker container on your own machine."
+    )
+    def _root(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        ] = False,
+    ) -> None:
+        pass
+
+    for name, function, examples, short in COMMANDS:
+        text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
+        app.command(name, help=text, short_help=short)(command(function))
+    return app
+
+
+def _paragraphs(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines())
+
+
+def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
+    """Run one command; returns the exit code (design decision 6)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    console = Console()
+    try:
+        make()(args=list(argv) if argv is not None else None, obj=doors, prog_name="byoc")
+    except SystemExit as exit_:  # Typer's own end, a wrong option (2) among them
+        return exit_.code if isinstance(exit_.code, int) else 0
+    except ByocError as error:
+        return _fail(console, error)
+    except Interrupted as interrupted:
+        if interrupted.result is not None and _wants_json(argv):
+            console.json(interrupted.result)
+        return interrupted.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # `byoc logs | head`: the reader has what it wanted. Python would complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def _fail(console: Console, error: ByocError) -> int:
+    if error.result is not None and _wants_json(None):
+        console.json(error.result)
+    console.error(error)
+    return error.exit_code
+
+
+def _wants_json(argv: Sequence[str] | None) -> bool:
+    words = list(argv) if argv is not None else sys.argv[1:]
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())

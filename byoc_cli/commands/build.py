@@ -1,0 +1,96 @@
+"""`byoc build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from byoc_cli.commands.options import Outcome, Session, pairs, path_of
+from byoc_cli.errors import UsageError
+
+EXAMPLES = """
+  byoc build
+  byoc build ./container --tag my-model:v2
+  byoc build --build-arg BASE_IMAGE=python:3.12-slim --secret id=netrc,src=$HOME/.netrc
+  docker run --rm $(byoc build -q) train
+"""
+
+
+def build(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.", show_default=False)] = Path(),
+    tag: Annotated[
+        str, typer.Option("--tag", "-t", metavar="NAME[:TAG]", help="The image's name.", envvar="BYOC_IMAGE")
+    ] = "",
+    platform: Annotated[
+        str,
+        typer.Option(
+            metavar="OS/ARCH",
+            help="linux/amd64 (the default) or linux/arm64.",
+            envvar="BYOC_PLATFORM",
+            show_default=False,
+        ),
+    ] = "",
+    build_arg: Annotated[
+        list[str], typer.Option("--build-arg", metavar="K=V", help="Build argument.", show_default=False)
+    ] = [],
+    secret: Annotated[
+        list[str],
+        typer.Option(
+            "--secret", metavar="id=ID,src=FILE", help="Secret for RUN --mount=type=secret.", show_default=False
+        ),
+    ] = [],
+    target: Annotated[str, typer.Option(metavar="STAGE", help="Build up to this stage.")] = "",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step anew.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Look for a newer base image.")] = False,
+) -> Outcome:
+    """Build the project's image, with a manifest that SageMaker accepts; print its reference.
+
+    The builder is found by itself: docker buildx, an old client's own BuildKit, or the classic API (BYOC_BUILDER
+    forces one). The host's CA bundle and pip configuration are offered as the build secrets `ca` and `pipconf`.
+
+    With --json: image (the reference), id, platform, size (bytes), seconds.
+    """
+    import time
+
+    from byoc_cli.commands.ecr_login import ecr_login
+    from byoc_cli.console.build_view import BuildView
+    from byoc_cli.local.building import BuildOptions, build_project
+
+    options = BuildOptions(
+        tag=tag,
+        platform=platform,
+        args=pairs(build_arg, "--build-arg"),
+        secrets=_secrets(secret),
+        target=target,
+        no_cache=no_cache,
+        pull=pull,
+    )
+    start = time.monotonic()
+    with BuildView(session.console) as view:
+        reference, image = build_project(
+            session.engine, session.project(folder), options, ecr_login, session.console, view
+        )
+    seconds = time.monotonic() - start
+    session.console.log(f"{reference}: {image.size / 1e6:,.0f} MB, {seconds:.1f} s")
+    data = {
+        "image": reference,
+        "id": image.id,
+        "platform": f"{image.os}/{image.architecture}",
+        "size": image.size,
+        "seconds": round(seconds, 3),
+    }
+    return Outcome(data, lambda console: console.result(reference))
+
+
+def _secrets(values: list[str]) -> dict[str, Path]:
+    found = {}
+    for value in values:
+        options = dict(part.partition("=")[::2] for part in value.split(","))
+        name, source = options.get("id", ""), options.get("src") or options.get("source") or ""
+        if not name or not source:
+            raise UsageError(f"--secret {value}: it needs an id and a file", hint="--secret id=netrc,src=$HOME/.netrc")
+        found[name] = path_of(source, Path.cwd(), f"--secret {value}")
+    return found

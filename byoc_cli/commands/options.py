@@ -1,0 +1,213 @@
+"""What every command shares: its session, its options, and the way its outcome is shown."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from byoc_cli import project as projects
+from byoc_cli.console import Console
+from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.project import Project
+
+if TYPE_CHECKING:
+    from byoc_cli.engine.docker_engine import DockerEngine
+    from byoc_cli.engine.types import Image
+
+ImageArgument = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="An image; the project's without it.", show_default=False)
+]
+EnvOption = Annotated[
+    list[str],
+    typer.Option(
+        "--env", "-e", metavar="K=V", help="Environment variable; K alone takes it from here.", show_default=False
+    ),
+]
+GpusOption = Annotated[
+    str, typer.Option("--gpus", metavar="none|all|N", help="GPUs for the container.", envvar="BYOC_GPUS")
+]
+AllOption = Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not only of this one.")]
+
+
+def _connect() -> DockerEngine:
+    from byoc_cli.engine.docker_engine import connect  # late: --help needs no docker
+
+    return connect()
+
+
+@dataclass
+class Doors:
+    """The ways out of the program, made when first used; tests pass their own."""
+
+    connect: Callable[[], DockerEngine] = _connect
+
+
+@dataclass
+class Session:
+    """What a command is given: the terminal, the project, the engine."""
+
+    console: Console
+    doors: Doors = field(default_factory=Doors)
+
+    @cached_property
+    def engine(self) -> DockerEngine:
+        """The engine, connected when first asked for."""
+        return self.doors.connect()
+
+    def project(self, folder: Path | None = None) -> Project:
+        """Return the project of a folder, the current one without it."""
+        return projects.load(folder or Path.cwd())
+
+    def image(self, given: str, project: Project) -> tuple[str, Image]:
+        """Return (reference, image) of what was given, else of the project.
+
+        Raises:
+            ByocError: it is not there (1: what was asked for failed); the hint is to build it.
+
+        """
+        from byoc_cli import image_ref
+
+        # An image id is no reference, and is good all the same.
+        reference = given if given.startswith("sha256:") else str(image_ref.parse(given or project.image).tagged)
+        image = self.engine.image(reference)
+        if image is None:
+            raise ByocError(
+                f"there is no image '{reference}' here",
+                hint="byoc build" if not given else f"docker pull {reference}, or byoc build",
+            )
+        return reference, image
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command has to show: `data` with --json, else what `show` prints."""
+
+    data: Any = None
+    show: Callable[[Console], None] | None = None
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result, warnings and errors only.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print more of what is done.")]
+
+
+def command(function: Callable[..., Outcome]) -> Callable[..., None]:
+    """Make a Typer command of a function that takes a Session first and gives an Outcome.
+
+    Adds --json, --quiet and --verbose, and shows the outcome: the one place where a command's result is printed.
+    """
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **given: Any) -> None:
+        console = Console(quiet=given.pop("quiet"), verbose=given.pop("verbose"), as_json=given.pop("json"))
+        ctx.meta["console"] = console
+        outcome = function(Session(console, ctx.obj or Doors()), **given)
+        if console.as_json:
+            if outcome.data is not None:
+                console.json(outcome.data)
+        elif outcome.show:
+            outcome.show(console)
+
+    kinds = {"json": JsonOption, "quiet": QuietOption, "verbose": VerboseOption}
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    added = [inspect.Parameter(name, keyword, default=False, annotation=kind) for name, kind in kinds.items()]
+    parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *added]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    # functools.wraps would lead inspect back to the function itself.
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
+
+
+def pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    """Parse repeated K=V.
+
+    Raises:
+        UsageError: one has no "=" or no key.
+
+    """
+    found = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            raise UsageError(
+                f"{option} {value}: there is no '='" if not equals else f"{option} {value}: there is no name",
+                hint=f"{option} NAME=VALUE",
+            )
+        found[key] = rest
+    return found
+
+
+def environment(values: Sequence[str], file: Path | None, warn: Callable[[str], None]) -> dict[str, str]:
+    """Read --env-file, then --env over it, as docker does: K alone is taken from this process."""
+    lines = _env_file(file) if file else []
+    found: dict[str, str] = {}
+    for value in [*lines, *values]:
+        key, equals, rest = value.partition("=")
+        if not key:
+            raise UsageError(f"--env {value}: there is no name", hint="--env NAME=VALUE, or --env NAME")
+        if equals:
+            found[key] = rest
+        elif key in os.environ:
+            found[key] = os.environ[key]
+        else:
+            warn(f"--env {key}: it is not set here, so it is not passed on")
+    return found
+
+
+def _env_file(file: Path) -> list[str]:
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"--env-file {file} cannot be read\n{reason}") from error
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def gpus(value: str) -> str:
+    """Check --gpus: none, all, or a count."""
+    if value in {"none", "all"} or (value.isdecimal() and int(value) > 0):
+        return value
+    if value == "0":
+        return "none"
+    raise UsageError(f"--gpus {value} is wrong", hint="--gpus none, --gpus all, or a number of them")
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise all that AWS would refuse, at once."""
+    if problems:
+        raise UsageError("SageMaker would refuse this\n" + "\n".join(problems))
+
+
+def path_of(value: str, base: Path, what: str) -> Path:
+    """Return an absolute path that exists.
+
+    Raises:
+        UsageError: it does not; says where it was looked for.
+
+    """
+    path = (base / Path(value).expanduser()).resolve()
+    if not path.exists():
+        raise UsageError(f"{what}: there is no '{value}'\nlooked for {path}")
+    return path
+
+
+def stdin_bytes() -> bytes:
+    """Read all of standard input."""
+    return sys.stdin.buffer.read()
+
+
+def redacted(values: Mapping[str, str]) -> str:
+    """Names only: values may be secrets."""
+    return ", ".join(values)

@@ -1,0 +1,242 @@
+"""`byoc predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byoc_cli.commands.options import Outcome, Session, stdin_bytes
+from byoc_cli.contract import hosting
+from byoc_cli.errors import ByocError, UsageError
+
+if TYPE_CHECKING:
+    from byoc_cli.console import Console
+    from byoc_cli.endpoint import Client, Response
+    from byoc_cli.payload import Payload
+    from byoc_cli.project import Project
+
+EXAMPLES = """
+  byoc predict cat.png
+  byoc predict *.png --json
+  echo '{"instances": [[1, 2, 3]]}' | byoc predict - --content-type application/json
+  byoc predict cat.png --repeat 200
+"""
+
+
+def predict(
+    session: Session,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="What to send; - is standard input.", show_default=False)
+    ],
+    url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="An endpoint; this project's running one without it.",
+            envvar="BYOC_URL",
+            show_default=False,
+        ),
+    ] = "",
+    content_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Content type of the request.", show_default=False)
+    ] = "",
+    accept: Annotated[
+        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
+    ] = "",
+    header: Annotated[
+        list[str], typer.Option("--header", "-H", metavar="K=V", help="Another header.", show_default=False)
+    ] = [],
+    target_model: Annotated[str, typer.Option(metavar="NAME", help="Model of a multi-model endpoint.")] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the response's body there.", show_default=False),
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Send it N times, and say how long that takes.", show_default=False)
+    ] = 1,
+) -> Outcome:
+    """Send files to the endpoint and show what it answers.
+
+    Pictures become tensors as the project file says ([predict] image); other files go as they are, with the content
+    type of their suffix. With no endpoint running and a trained model there, one is started for this and stopped.
+
+    With --json: the response's body, unchanged; for several files, one body a line.
+    With --repeat and --json: requests, p50, p95, p99 (ms), requests_per_second.
+    """
+    from byoc_cli import payload
+
+    project = session.project()
+    if len(files) > 1 and output:
+        raise UsageError("-o takes one response, and there are several files", hint="leave -o out, or send one file")
+    stdin = stdin_bytes() if "-" in files else b""
+    payloads = [payload.load(file, project.predict, stdin=stdin, content_type=content_type) for file in files]
+    headers = _headers(header, target_model)
+    accept = accept or project.predict.accept
+    with _client(session, project, url) as client:
+        if repeat > 1:
+            return _repeat(client, payloads, accept, headers, repeat)
+        return _each(session, project, client, payloads, accept, headers, output)
+
+
+def _headers(given: list[str], target_model: str) -> dict[str, str]:
+    headers = {}
+    for value in given:
+        # Both `K=V`, as everywhere here, and `K: V`, as curl has it.
+        colon, equals = value.find(":"), value.find("=")
+        at = colon if colon > 0 and (equals < 0 or colon < equals) else equals
+        if at <= 0:
+            raise UsageError(f"--header {value}: there is no '='", hint="--header NAME=VALUE")
+        headers[value[:at].strip()] = value[at + 1 :].strip()
+    return headers | ({hosting.TARGET_MODEL_HEADER: target_model} if target_model else {})
+
+
+@contextmanager
+def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
+    """Give a client for the URL, the running endpoint, or one that is started for this; errors get its last lines."""
+    from byoc_cli import endpoint
+    from byoc_cli.local import hosting as local_hosting
+
+    if url:
+        yield endpoint.Client(url if "://" in url else f"http://{url}")
+        return
+    found = local_hosting.running(session.engine, project)
+    if found:
+        if len(found) > 1:
+            session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
+        with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10))):
+            yield endpoint.Client(endpoint.url(found[0].ports[hosting.PORT]))
+        return
+    with _temporary(session, project) as client:
+        yield client
+
+
+@contextmanager
+def _temporary(session: Session, project: Project) -> Iterator[Client]:
+    from byoc_cli import endpoint, image_ref
+    from byoc_cli.local import hosting as local_hosting
+    from byoc_cli.local.runs import new_job_name
+
+    model = local_hosting.model_of(project, "")
+    if model is None:
+        raise ByocError(
+            "no endpoint of this project is running, and there is no trained model to start one with",
+            hint="byoc serve, or byoc local-train first",
+        )
+    reference, image = session.image("", project)
+    session.console.log("no endpoint is running: starting one for this, with the last run's model")
+    name = new_job_name(image_ref.parse(reference).short)
+    request = local_hosting.EndpointRequest(
+        name=name, image=image, reference=reference, model=model, port=0, environment=project.serve.environment
+    )
+    quiet = session.console.muted()
+    with local_hosting.serving(session.engine, project, request, quiet) as (ready, container):
+        with _with_log(lambda: b"".join(container.logs(tail=10))):
+            yield endpoint.Client(ready.url)
+        session.console.log("stopping the endpoint")
+
+
+@contextmanager
+def _with_log(log) -> Iterator[None]:  # type: ignore[no-untyped-def]
+    """Add the container's last lines to what went wrong with an invocation."""
+    from byoc_cli.endpoint import InvocationFailed
+    from byoc_cli.local.output import indented
+
+    try:
+        yield
+    except InvocationFailed as error:
+        text = log().decode(errors="replace").strip()
+        if text:
+            error.message += f"\nthe container's last lines:\n{indented(text)}"
+        error.hint = error.hint or "byoc logs"
+        raise
+
+
+def _each(
+    session: Session,
+    project: Project,
+    client: Client,
+    payloads: list[Payload],
+    accept: str,
+    headers: dict[str, str],
+    output: Path | None,
+) -> Outcome:
+    several = len(payloads) > 1
+    for sent in payloads:
+        if len(sent.body) > hosting.MAX_PAYLOAD_BYTES:
+            session.console.warn(
+                f"{sent.source}: {len(sent.body) / 2**20:.1f} MB; SageMaker takes at most 25 MB (H-21)"
+            )
+        try:
+            response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)
+        except ByocError as error:
+            if several:
+                error.message = f"{sent.source}: {error.message}"
+            raise
+        if output:
+            output.write_bytes(response.body)
+            session.console.log(f"{len(response.body):,} bytes of {response.content_type or 'unknown type'}: {output}")
+        elif session.console.as_json:
+            _show_json(session.console, response, several=several)
+        else:
+            _show(session.console, project, sent, response, several=several)
+    return Outcome()
+
+
+def _show_json(console: Console, response: Response, *, several: bool) -> None:
+    from byoc_cli import payload
+
+    if several:
+        console.result(payload.one_line(response.body))
+        return
+    console.raw(response.body)
+    if console.terminal and not response.body.endswith(b"\n"):
+        console.result("")
+
+
+def _show(console: Console, project: Project, sent: Payload, response: Response, *, several: bool) -> None:
+    from byoc_cli import payload
+
+    classes = payload.classes(response.body, project.predict.classes)
+    if several:
+        text = f"{classes[0][0]}  {classes[0][1]:.2%}" if classes else payload.one_line(response.body)[:200]
+        console.result(f"{sent.source}\t{text}")
+    elif classes:
+        console.bars(classes[:10])
+    else:
+        text = payload.pretty(response.body, response.content_type)
+        if text is None:
+            raise ByocError(
+                f"the answer is {len(response.body):,} bytes of {response.content_type or 'an unknown type'}, nothing to print",
+                hint="write it to a file with -o FILE",
+            )
+        console.result(text.rstrip("\n"))
+    console.log(f"{response.seconds * 1e3:.1f} ms")
+
+
+def _repeat(client: Client, payloads: list[Payload], accept: str, headers: dict[str, str], repeat: int) -> Outcome:
+    """Send every file `repeat` times, one after the other; times as a client sees them."""
+    import time
+
+    times = []
+    start = time.monotonic()
+    for _ in range(repeat):
+        for sent in payloads:
+            times.append(
+                client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers).seconds * 1e3
+            )
+    rate = len(times) / (time.monotonic() - start)
+    times.sort()
+    p50, p95, p99 = (times[min(len(times) - 1, int(len(times) * share))] for share in (0.50, 0.95, 0.99))
+    data = {
+        "requests": len(times),
+        "p50": round(p50, 3),
+        "p95": round(p95, 3),
+        "p99": round(p99, 3),
+        "requests_per_second": round(rate, 2),
+    }
+    line = f"{len(times)} requests: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, {rate:.1f} requests/s"
+    return Outcome(data, lambda console: console.result(line))

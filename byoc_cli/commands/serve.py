@@ -1,0 +1,95 @@
+"""`byoc serve`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byoc_cli.commands.options import EnvOption, GpusOption, ImageArgument, Outcome, Session, environment, gpus, refuse
+from byoc_cli.contract import hosting
+
+if TYPE_CHECKING:
+    from byoc_cli.local.hosting import Endpoint, EndpointRequest
+    from byoc_cli.project import Project
+
+EXAMPLES = """
+  byoc serve
+  byoc serve --detach && byoc predict cat.png && byoc stop
+  byoc serve my-model:v2 --model ./model.tar.gz --port 9000
+"""
+
+
+def serve(
+    session: Session,
+    image: ImageArgument = "",
+    model: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
+    ] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", envvar="BYOC_PORT")] = hosting.PORT,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
+    ] = False,
+    env: EnvOption = [],
+    env_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
+    ] = None,
+    startup_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
+    ] = hosting.STARTUP_TIMEOUT_SECONDS,
+    gpus_: GpusOption = "none",
+) -> Outcome:
+    """Serve a model as SageMaker does: `IMAGE serve`, the model read-only at /opt/ml/model, ready when /ping is 200.
+
+    Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
+
+    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
+    """
+    from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+
+    project = session.project()
+    request = _request(session, project, image, model, port)
+    variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
+    refuse(hosting.environment_problems(variables))
+    request = _with(request, environment=variables, gpus=gpus(gpus_), startup_timeout=startup_timeout, detached=detach)
+    session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    if detach:
+        ready = serve_detached(session.engine, project, request, session.console)
+        session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
+        return Outcome(_data(ready), lambda console: console.result(ready.url))
+    with serving(session.engine, project, request, session.console) as (ready, container):
+        session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
+        # Printed now: a foreground endpoint has no other moment.
+        if session.console.as_json:
+            session.console.json(_data(ready))
+        else:
+            session.console.result(ready.url)
+        until_it_ends(container)
+    return Outcome()
+
+
+def _request(session: Session, project: Project, image: str, model: str, port: int) -> EndpointRequest:
+    from byoc_cli import image_ref
+    from byoc_cli.local.hosting import EndpointRequest, model_of
+    from byoc_cli.local.runs import new_job_name
+
+    path = model_of(project, model)
+    reference, found = session.image(image, project)
+    if path is None:
+        session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
+    short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
+    return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
+
+
+def _with(request: EndpointRequest, **changes: object) -> EndpointRequest:
+    from dataclasses import replace
+
+    return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def _data(ready: Endpoint) -> dict[str, object]:
+    fields = asdict(ready)
+    return {"endpoint": fields.pop("url"), **fields}

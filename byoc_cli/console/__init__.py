@@ -1,0 +1,234 @@
+"""The terminal: the only place that imports rich or prints.
+
+Results go to stdout, everything else to stderr. Meaning survives without colour; there is no animation off a
+terminal (NO_COLOR, TERM=dumb and FORCE_COLOR are rich's own business). rich is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+from byoc_cli.errors import ByocError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console as RichConsole
+
+_HEARTBEAT_SECONDS = 15.0
+_BAR_WIDTH = 30
+
+
+class Console:
+    """Two streams, and how much is said on each: `quiet` leaves results, warnings and errors."""
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        as_json: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        stdin: TextIO | None = None,
+    ) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.as_json = as_json
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
+        self._line_is_open = False  # a container's last line had no newline
+
+    @cached_property
+    def out(self) -> RichConsole:
+        """For results."""
+        return _rich(self._stdout)
+
+    @cached_property
+    def err(self) -> RichConsole:
+        """For all that is no result."""
+        return _rich(self._stderr)
+
+    @property
+    def animated(self) -> bool:
+        """Whether stderr is a terminal that can be drawn on."""
+        return not self.quiet and self._stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return self._stdout.isatty()
+
+    def muted(self) -> Console:
+        """The same, saying warnings and errors only."""
+        return Console(quiet=True, stdout=self._stdout, stderr=self._stderr, stdin=self._stdin)
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def result(self, text: str) -> None:
+        """Print a result for people and for `$(…)`."""
+        self._stdout.write(text + "\n")
+        self._stdout.flush()
+
+    def json(self, content: Any) -> None:
+        """Print a result for programs: one JSON document on one line, readable on a terminal."""
+        indent = 2 if self._stdout.isatty() else None
+        self.result(json.dumps(content, indent=indent, ensure_ascii=False))
+
+    def raw(self, data: bytes) -> None:
+        """Print bytes as they are."""
+        self._stdout.flush()
+        self._binary(self._stdout).write(data)
+        self._binary(self._stdout).flush()
+
+    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table: columns aligned, nothing drawn, so that `awk` and people can read it."""
+        widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+        for row in (header, *rows):
+            self.result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def bars(self, pairs: Sequence[tuple[str, float]]) -> None:
+        """Print (name, share of 1) as bars, the first one marked."""
+        width = max(len(name) for name, _ in pairs)
+        for index, (name, share) in enumerate(pairs):
+            eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
+            bar = ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip().ljust(_BAR_WIDTH)
+            line = f"{name:<{width}}  {bar}  {share:7.2%}"
+            self.out.print(line, style="bold green" if index == 0 else None, highlight=False, markup=False)
+
+    # -- conversation -------------------------------------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Say a thing that is worth a line."""
+        if not self.quiet:
+            self._close_line()
+            self.err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """Say a thing for those who ask for more (-v)."""
+        if self.verbose:
+            self.log(text)
+
+    def warn(self, text: str, hint: str = "") -> None:
+        """Say what may go wrong, and what to do about it."""
+        self._labelled("warning", "yellow", text, hint, gap=False)
+
+    def error(self, error: ByocError) -> None:
+        """Say what went wrong, why, and what to do, in that order."""
+        self._labelled("error", "bold red", error.message, error.hint, gap=True)
+
+    def output(self, data: bytes) -> None:
+        """Hand on what a container printed, untouched."""
+        if not self.quiet:
+            self._stderr.flush()
+            stream = self._binary(self._stderr)
+            stream.write(data)
+            stream.flush()
+            self._line_is_open = not data.endswith((b"\n", b"\r"))
+
+    def _close_line(self) -> None:
+        if self._line_is_open:
+            self._stderr.write("\n")
+            self._line_is_open = False
+
+    def _labelled(self, label: str, style: str, text: str, hint: str, *, gap: bool) -> None:
+        self._close_line()
+        self.err.print(f"[{style}]{label}:[/{style}] ", end="")
+        self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+        if hint:
+            self.err.print("\n" if gap else "", end="")
+            self.err.print("[cyan]hint:[/cyan] ", end="")
+            self.err.print(hint, markup=False, highlight=False, soft_wrap=True)
+
+    def confirm(self, question: str, *, otherwise: str) -> bool:
+        """Ask on a terminal; elsewhere `otherwise` (an option) says how to answer beforehand.
+
+        Raises:
+            UsageError: there is nobody to ask.
+
+        """
+        if not (self._stdin.isatty() and self._stderr.isatty()):
+            raise UsageError("nobody is there to be asked (no terminal)", hint=f"say {otherwise}")
+        self.err.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
+        return self._stdin.readline().strip().lower() in {"y", "yes"}
+
+    @contextmanager
+    def bytes_done(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Show bytes as they are done, from the second second on."""
+        meter = _Meter(self, label, total)
+        try:
+            yield meter.advance
+        finally:
+            meter.close()
+
+    @staticmethod
+    def _binary(stream: TextIO) -> Any:
+        return getattr(stream, "buffer", None) or _Decoding(stream)
+
+
+class _Decoding:
+    """A text stream without bytes below (a test's StringIO) that takes bytes all the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data.decode(errors="replace"))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class _Meter:
+    """Bytes so far: a bar on a terminal, a line now and then elsewhere, nothing for what is quick."""
+
+    def __init__(self, console: Console, label: str, total: int | None) -> None:
+        self.console = console
+        self.label = label
+        self.total = total
+        self.done = 0
+        self._start = self._said = time.monotonic()
+        self._bar: Any = None
+
+    def advance(self, amount: int) -> None:
+        self.done += amount
+        now = time.monotonic()
+        if self.console.quiet or now - self._start < 1:
+            return
+        if self.console.animated:
+            self._draw()
+        elif now - self._said > _HEARTBEAT_SECONDS:
+            self._said = now
+            self.console.log(f"{self.label}: {self.done / 1e6:,.0f} MB")
+
+    def _draw(self) -> None:
+        from rich import progress
+
+        if self._bar is None:
+            columns = [
+                progress.TextColumn("{task.description}"),
+                progress.DownloadColumn(),
+                progress.TransferSpeedColumn(),
+            ]
+            self._bar = progress.Progress(*columns, console=self.console.err, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self.label, total=self.total)
+        self._bar.update(self._task, completed=self.done)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _rich(stream: TextIO) -> RichConsole:
+    from rich.console import Console as RichConsole
+
+    return RichConsole(file=stream, soft_wrap=True, highlight=False)

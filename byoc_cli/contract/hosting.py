@@ -1,0 +1,66 @@
+"""Hosting: how SageMaker starts, asks and stops an inference container. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+COMMAND = "serve"  # H-01
+PORT = 8080  # H-12
+PING_PATH = "/ping"
+INVOCATIONS_PATH = "/invocations"
+PING_TIMEOUT_SECONDS = 2.0  # H-10
+STARTUP_TIMEOUT_SECONDS = 480.0  # H-11
+INVOCATION_TIMEOUT_SECONDS = 60.0  # H-20
+STOP_GRACE_SECONDS = 30  # H-07
+MAX_PAYLOAD_BYTES = 25 * 1024 * 1024  # H-21
+OLD_MAX_PAYLOAD_BYTES = 6 * 1024 * 1024  # H-21: older documents and the API model
+
+CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"  # H-16
+TARGET_MODEL_HEADER = "X-Amzn-SageMaker-Target-Model"
+
+_VARIABLE = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_]*$")
+
+
+def model_error(status: int, message: str) -> str:
+    """What InvokeEndpoint says of an answer that is not 2xx (H-18)."""
+    kind = "client" if 400 <= status < 500 else "server"
+    return f'ModelError: Received {kind} error ({status}) from primary with message "{message}"'
+
+
+def timeout_error() -> str:
+    """What InvokeEndpoint says after 60 s (H-20)."""
+    return (
+        'ModelError: Received server error (0) from primary with message "Your invocation timed out while '
+        'waiting for a response from container primary."'
+    )
+
+
+def cannot_start() -> str:
+    """What the endpoint says of a container that ends before it is ready (H-27)."""
+    return (
+        "CannotStartContainerError. Please ensure the model container for variant AllTraffic starts correctly "
+        "when invoked with 'docker run <image> serve'"
+    )
+
+
+def ping_failed() -> str:
+    """What the endpoint says of a container that never answers /ping (H-27)."""
+    return "The primary container for production variant AllTraffic did not pass the ping health check."
+
+
+def environment_problems(variables: Mapping[str, str]) -> list[str]:
+    """What CreateModel would refuse (H-08)."""
+    problems = []
+    if len(variables) > 100:
+        problems.append(f"{len(variables)} environment variables; at most 100 are allowed (H-08)")
+    for name, value in variables.items():
+        if not _VARIABLE.match(name) or len(name) > 1024:
+            problems.append(f"environment variable '{name}': a name is letters, digits and '_' (H-08)")
+        if len(value) > 1024:
+            problems.append(
+                f"environment variable '{name}': its value has {len(value)} characters, at most 1,024 (H-08)"
+            )
+    if sum(len(name) + len(value) for name, value in variables.items()) > 32 * 1024:
+        problems.append("the environment is larger than 32 KB (H-08)")
+    return problems

@@ -1,0 +1,21 @@
+"""Where SageMaker puts things inside a container (T-11, H-03). The one place that spells /opt/ml."""
+
+ROOT = "/opt/ml"
+INPUT = "/opt/ml/input"
+MODEL = "/opt/ml/model"
+OUTPUT = "/opt/ml/output"
+CHECKPOINTS = "/opt/ml/checkpoints"
+
+CONFIG = "/opt/ml/input/config"
+DATA = "/opt/ml/input/data"
+OUTPUT_DATA = "/opt/ml/output/data"
+
+HYPERPARAMETERS_FILE = "hyperparameters.json"
+RESOURCE_CONFIG_FILE = "resourceconfig.json"  # all lower case on disk (T-14)
+INPUT_DATA_CONFIG_FILE = "inputdataconfig.json"
+FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
+
+
+def channel(name: str) -> str:
+    """Where the data of a File-mode channel is (T-58)."""
+    return f"{DATA}/{name}"

@@ -1,0 +1,137 @@
+"""HTTP to a container: wait for /ping, post to /invocations, with the limits of a real endpoint (H-10 to H-21)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import requests
+
+from byoc_cli.contract import hosting
+from byoc_cli.errors import ByocError, MachineError
+
+
+@dataclass(frozen=True)
+class Response:
+    """What /invocations answered; `seconds` from the first byte sent to the last received."""
+
+    status: int
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str]
+    seconds: float
+
+
+class InvocationFailed(ByocError):
+    """The container answered, but not with 2xx, or not in time (H-18, H-20)."""
+
+
+def url(port: int) -> str:
+    """Where a container that is published on `port` answers."""
+    return f"http://127.0.0.1:{port}"
+
+
+class Client:
+    """Talks to one container; keeps its connection open."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base.rstrip("/").removesuffix(hosting.INVOCATIONS_PATH)
+        self._session = requests.Session()
+        # A proxy of the environment has nothing to say about a container on this machine.
+        self._session.trust_env = False
+
+    def ping(self) -> tuple[int, str]:
+        """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
+        try:
+            answer = self._session.get(self.base + hosting.PING_PATH, timeout=hosting.PING_TIMEOUT_SECONDS, stream=True)
+            answer.close()
+        except requests.Timeout:
+            return 0, f"no answer within {hosting.PING_TIMEOUT_SECONDS:.0f} s"
+        except requests.RequestException:
+            return 0, "nothing answers on the port"
+        return answer.status_code, ""
+
+    def wait_until_ready(self, timeout: float, alive: Callable[[], None]) -> float:
+        """Poll /ping until it answers 200; returns the seconds that took. `alive` raises when waiting is in vain.
+
+        Raises:
+            ByocError: not ready within `timeout` seconds; says what the last ping saw.
+
+        """
+        start = time.monotonic()
+        while True:
+            alive()
+            status, why = self.ping()
+            waited = time.monotonic() - start
+            if status == 200:
+                return waited
+            if waited >= timeout:
+                seen = f"/ping answers {status}, not 200" if status else why
+                raise ByocError(
+                    f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
+                    hint=f"listen on 0.0.0.0:{hosting.PORT} (not on 127.0.0.1) and answer GET {hosting.PING_PATH} with 200 (H-10, H-12)",
+                )
+            # Quickly at first: most servers are up within a second.
+            time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
+
+    def invoke(
+        self, body: bytes, *, content_type: str, accept: str = "", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Post to /invocations.
+
+        Raises:
+            InvocationFailed: an answer that is not 2xx, or none within 60 s.
+            MachineError: nothing listens there.
+
+        """
+        sent = {"Content-Type": content_type, "Accept": accept or "*/*"} | dict(headers or {})
+        start = time.monotonic()
+        try:
+            answer = self._session.post(
+                self.base + hosting.INVOCATIONS_PATH,
+                data=body,
+                headers=sent,
+                timeout=hosting.INVOCATION_TIMEOUT_SECONDS,
+            )
+        except requests.Timeout as error:
+            raise InvocationFailed(
+                f"no answer within {hosting.INVOCATION_TIMEOUT_SECONDS:.0f} s\n{hosting.timeout_error()}"
+            ) from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise InvocationFailed("the container broke off in the middle of its answer") from error
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        response = Response(
+            answer.status_code,
+            answer.content,
+            answer.headers.get("Content-Type", ""),
+            answer.headers,
+            time.monotonic() - start,
+        )
+        if not 200 <= response.status < 300:
+            raise _refused(response)
+        return response
+
+    def _unreachable(self, error: requests.RequestException) -> ByocError:
+        if isinstance(error, requests.ConnectionError) and "refused" in str(error):
+            return MachineError(f"nothing answers at {self.base}\nthe connection was refused", hint="byoc serve")
+        if isinstance(error, requests.ConnectionError) and ("aborted" in str(error) or "reset" in str(error).lower()):
+            return InvocationFailed(f"the container closed the connection without an answer\n{_cause(error)}")
+        return MachineError(
+            f"{self.base} cannot be reached\n{_cause(error)}", hint="--url http://HOST:PORT, or byoc serve"
+        )
+
+
+def _refused(response: Response) -> InvocationFailed:
+    message = response.body[:2000].decode(errors="replace").strip()
+    return InvocationFailed(
+        f"the container answered {response.status} to /invocations\n{message or '(an empty body)'}\n"
+        f"SageMaker would say: {hosting.model_error(response.status, message[:200])}"
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: requests wraps urllib3 wraps the socket."""
+    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+    return str(reason).rpartition(">: ")[2] or type(error).__name__

@@ -1,0 +1,75 @@
+"""A build's context: which files go, how large they are, how new the newest is."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR
+
+from docker.utils.build import PatternMatcher
+
+ALWAYS_IGNORED = (".byoc", ".byoc/**")
+"""Runs never enter a context: they would make each build larger than the last."""
+
+
+@dataclass(frozen=True)
+class ContextReport:
+    """What a context holds, in bytes and seconds since the epoch; `unreadable` are paths relative to it."""
+
+    size: int
+    files: int
+    newest: float
+    biggest: tuple[tuple[str, int], ...]
+    unreadable: tuple[str, ...]
+
+
+def ignore_patterns(root: Path, dockerfile: Path) -> list[str]:
+    """Return the patterns of <Dockerfile>.dockerignore, else .dockerignore, and ours."""
+    return [*(_lines(ignore_file(root, dockerfile))), *ALWAYS_IGNORED]
+
+
+def ignore_file(root: Path, dockerfile: Path) -> Path | None:
+    """Return the ignore file that BuildKit would take."""
+    for file in (dockerfile.with_name(dockerfile.name + ".dockerignore"), root / ".dockerignore"):
+        if file.is_file():
+            return file
+    return None
+
+
+def _lines(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    # utf-8-sig: docker-py, unlike the CLI, would lose the first pattern behind a byte order mark.
+    text = file.read_text("utf-8-sig", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def scan(root: Path, dockerfile: Path) -> ContextReport:
+    """Walk the context once, without reading a file."""
+    sizes: Counter[str] = Counter()
+    newest, files = 0.0, 0
+    unreadable: list[str] = []
+    try:
+        for relative in paths(root, dockerfile):
+            path = root / relative
+            stat = path.lstat()
+            if not path.is_symlink() and not os.access(path, os.R_OK):
+                unreadable.append(relative)
+            if S_ISDIR(stat.st_mode):
+                continue  # a folder's own time moves when an ignored file in it is made: it tells nothing
+            newest = max(newest, stat.st_mtime)
+            files += 1
+            sizes[relative.partition("/")[0]] += stat.st_size
+    except PermissionError as error:  # a folder that may not be listed ends the walk, as it would end the build
+        unreadable.append(os.path.relpath(str(error.filename), root))
+    return ContextReport(sum(sizes.values()), files, newest, tuple(sizes.most_common(3)), tuple(unreadable))
+
+
+def paths(root: Path, dockerfile: Path) -> Iterator[str]:
+    """Give every path of the context, relative to it, ignored ones left out (and not walked into)."""
+    # docker-py's matcher: the same as the engine's in all patterns of our comparison but `\\[`.
+    matcher = PatternMatcher(ignore_patterns(root, dockerfile))
+    yield from (str(path) for path in matcher.walk(str(root)))

@@ -1,0 +1,107 @@
+"""Docker's exceptions, turned into what a user can act on. String matching is honest work: the API has no codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from byoc_cli.engine.types import CannotStart
+from byoc_cli.errors import ByocError, MachineError
+
+_GONE = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ReadTimeout,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+)
+_START_HINT = "is Docker installed and running? `byoc doctor` looks at this machine"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let nothing of docker-py, requests or urllib3 out."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise api_fault(error) from error
+    except docker.errors.DockerException as error:
+        raise connection_fault(error) from error
+    except _GONE as error:
+        raise MachineError(f"the Docker Engine does not answer any more\n{error}", hint=_START_HINT) from error
+
+
+def connection_fault(error: Exception) -> MachineError:
+    """Why no engine could be reached: docker-py has one exception for all of it."""
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file or directory" in text:
+        return MachineError("the Docker Engine is not running\nthere is no socket to talk to it", hint=_START_HINT)
+    if "PermissionError" in text or "Permission denied" in text:
+        return MachineError(
+            "the Docker Engine cannot be used by this user\npermission denied on its socket",
+            hint="add yourself to the group docker (`sudo usermod -aG docker $USER`) and log in again",
+        )
+    if "refused" in text:
+        return MachineError("the Docker Engine is not running\nits socket refuses connections", hint=_START_HINT)
+    return MachineError(
+        f"the Docker Engine cannot be reached\n{explanation(error)}", hint="check DOCKER_HOST and `docker context ls`"
+    )
+
+
+def api_fault(error: docker.errors.APIError) -> ByocError:
+    """What the engine refused, and what to do about it."""
+    text = explanation(error)
+    low = text.lower()
+    if "could not select device driver" in low or "unknown runtime" in low or "nvidia-container-cli" in low:
+        return MachineError(
+            f"this engine has no GPU to give\n{text}",
+            hint="install the NVIDIA Container Toolkit and restart Docker, or leave --gpus out",
+        )
+    if "port is already allocated" in low or "address already in use" in low:
+        return MachineError(f"the port is taken\n{text}", hint="choose another one with --port")
+    if "no space left on device" in low:
+        return MachineError(
+            f"the engine's disk is full\n{text}", hint="`byoc clean` and `docker system prune` free some"
+        )
+    if "exec" in low or "oci runtime" in low or "shim" in low:
+        return _cannot_start(text)
+    if "no such image" in low:
+        return ByocError(f"there is no such image here\n{text}", hint="byoc build")
+    if "bind source path does not exist" in low:
+        return MachineError(
+            f"the engine does not see this machine's files\n{text}",
+            hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
+        )
+    return ByocError(f"the Docker Engine refused\n{text}")
+
+
+def _cannot_start(text: str) -> CannotStart:
+    """The program of the container could not be executed: what a shell's 126 and 127 mean (T-08, I-06)."""
+    cause = re.sub(r"^.*?(exec:|exec )", r"\1", text.replace('\\"', '"'), flags=re.DOTALL).removesuffix(": unknown")
+    program = (re.search(r'exec:? "([^"]+)"', text.replace('\\"', '"')) or ["", "the program"])[1]
+    if "executable file not found" in text or "no such file or directory" in text:
+        return CannotStart(
+            cause,
+            127,
+            hint=f"put an executable `{program}` on the image's PATH, with a shebang whose interpreter is in the image",
+        )
+    if "permission denied" in text.lower():
+        return CannotStart(cause, 126, hint=f"make it executable: add `RUN chmod +x …/{program}` to the Dockerfile")
+    if "exec format error" in text:
+        return CannotStart(
+            cause,
+            126,
+            hint="give it a shebang as its first line, or build for the engine's platform (byoc build --platform)",
+        )
+    return CannotStart(cause, 126)
+
+
+def explanation(error: Exception) -> str:
+    """Return the engine's own words, without docker-py's prefix of URL and status."""
+    if isinstance(error, docker.errors.APIError) and error.explanation:
+        return str(error.explanation).strip()
+    return str(error).strip()

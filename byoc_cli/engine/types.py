@@ -1,0 +1,221 @@
+"""What the engine can do, as data and two small protocols. A fake in tests/fakes.py is held to the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from byoc_cli.errors import ByocError
+
+PROJECT_LABEL = "byoc.project"
+KIND_LABEL = "byoc.kind"
+JOB_LABEL = "byoc.job"
+BASE_REPOSITORY = "byoc-base"
+BASE_LABEL = "byoc.base-for"
+"""On a local image of that name: the reference it stands in for where no registry answers.
+
+Both are looked at, because an image inherits the labels of its base.
+"""
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """What is at `target` in the container: the host's path or the volume `source`, or with "" a fresh volume of root's."""
+
+    target: str
+    source: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """All that a container is made of.
+
+    `ports` maps the container's port to the host's, on 127.0.0.1 only (0 lets the engine choose); `network` is a
+    network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `user` "" is
+    the image's own.
+    """
+
+    image: str
+    command: Sequence[str]
+    name: str
+    labels: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    network: str = ""
+    aliases: Sequence[str] = ()
+    hostname: str = ""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    gpus: str = "none"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended; `error` is the engine's own word, mostly ""."""
+
+    code: int
+    out_of_memory: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """A file as the container sees it: size in bytes, `mode` as Go's os.FileMode."""
+
+    name: str
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine; `tagged` is when it last got a name (seconds since the epoch), `size` in bytes."""
+
+    id: str
+    tags: Sequence[str]
+    digests: Sequence[str]
+    tagged: float
+    architecture: str
+    os: str
+    size: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """The engine as it describes itself; `remote` means that it does not share this machine's files for sure."""
+
+    name: str
+    version: str
+    operating_system: str
+    architecture: str
+    cpus: int
+    memory: int
+    address: str
+    remote: bool
+    containerd_store: bool
+    root: str
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A container, network or volume that byoc made; `state` is a container's word ("running", "exited", …)."""
+
+    type: Literal["container", "network", "volume"]
+    id: str
+    name: str
+    kind: str
+    job: str
+    project: str
+    state: str = ""
+    image: str = ""
+    created: float = 0.0
+    ports: Mapping[int, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is a container that has not ended."""
+        return self.state in {"running", "paused", "restarting"}
+
+
+class CannotStart(ByocError):
+    """The engine refused to start the program; `exit_code_of_program` is what a shell would give (126, 127)."""
+
+    def __init__(self, message: str, exit_code_of_program: int, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code_of_program = exit_code_of_program
+
+
+class Container(Protocol):
+    """A container from its making to its removal."""
+
+    id: str
+    name: str
+
+    def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
+        """Unpack a tar into `folder`, also before the start; files belong to whom the tar says."""
+
+    def get(self, path: str) -> Iterator[bytes]:
+        """Give `path` as a tar whose entries begin with its last part; nothing where there is no such path."""
+
+    def stat(self, path: str) -> FileStat | None:
+        """Look at one file through the container's mounts, also before the start; None where there is none."""
+
+    def start(self) -> None:
+        """Start it; output is kept from the first byte.
+
+        Raises:
+            CannotStart: the program is not there or cannot be executed.
+            MachineError: no GPU, a taken port.
+
+        """
+
+    def output(self) -> Iterator[tuple[Stream, bytes]]:
+        """Give what it prints as it comes, in pieces that are not lines, until it ends."""
+
+    def wait(self) -> Exit:
+        """Wait for the end."""
+
+    def exited(self) -> Exit | None:
+        """Look whether it has ended."""
+
+    def was_signalled(self) -> bool:
+        """Whether somebody sent it a signal through the engine (`docker stop`, `docker kill`, ours)."""
+
+    def stop(self, grace: float) -> None:
+        """Send SIGTERM, and SIGKILL after `grace` seconds; returns when it has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+    def logs(self, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:
+        """Give what it printed so far (the last `tail` lines of it), and with `follow` what comes."""
+
+    def port(self, port: int) -> int:
+        """Return the host's port for a published one."""
+
+    def remove(self) -> None:
+        """Remove it with its volumes, running or not; it may be gone already."""
+
+
+class Engine(Protocol):
+    """A Docker Engine, or what speaks its API."""
+
+    def info(self) -> EngineInfo:
+        """Ask the engine what it is."""
+
+    def image(self, reference: str) -> Image | None:
+        """Look an image up locally."""
+
+    def stand_in(self, reference: str) -> str:
+        """Return the local image that stands in for a base image which no registry gives; "" where there is none."""
+
+    def registry_gives(self, reference: str) -> bool:
+        """Ask the registry, through the engine, whether it has the image; False where it does not answer."""
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Create a container.
+
+        Raises:
+            ByocError: there is no such image.
+
+        """
+
+    def container(self, name: str) -> Container:
+        """Take hold of a container that is there."""
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a bridge network."""
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Create a volume and give its name, which is a Mount's `source`."""
+
+    def things(self, *, project: str | None = None) -> list[Thing]:
+        """Everything of byoc's in the engine, of one project or of all."""
+
+    def remove(self, thing: Thing) -> None:
+        """Remove it, a container with its volumes; it may be gone already."""

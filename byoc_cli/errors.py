@@ -1,0 +1,49 @@
+"""What can go wrong, as a user sees it. Caught in one place: `app.main`.
+
+ByocError              1  what you asked for failed (a build, a job, an endpoint, a check)
+  UsageError           2  a wrong option or a wrong byoc.toml
+  MachineError         3  this machine is not ready (Docker, credentials, a taken port, no GPU)
+Interrupted       130/143  byoc itself was told to stop (a KeyboardInterrupt, so that no `except Exception` eats it)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ByocError(Exception):
+    """Something a user can act on: what went wrong, why, and what to do.
+
+    `message` says what went wrong and its cause (it may have several lines); `hint` is the exact thing to do
+    or type; `result` is what `--json` prints all the same (a failed job still has a description).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", result: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.result = result
+
+
+class UsageError(ByocError):
+    """A wrong option, argument or project file."""
+
+    exit_code = 2
+
+
+class MachineError(ByocError):
+    """This machine cannot do it now: no engine, no credentials, no GPU, a taken port."""
+
+    exit_code = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C (130), SIGTERM (143) or a closed terminal (129)."""
+
+    def __init__(self, signal_number: int, *, result: Mapping[str, Any] | None = None) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+        self.result = result

@@ -1,0 +1,249 @@
+"""Bring back what a job left, over the engine's archive API: the user's own files, whatever the container ran as.
+
+One pass over the stream: each file goes to the folder and into the archive at once, so that a model is read from
+the engine once. Space is looked at before every file.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from byoc_cli.contract import paths
+from byoc_cli.engine.types import Container
+from byoc_cli.errors import ByocError
+from byoc_cli.local.progress import Advance, Progress
+from byoc_cli.local.runs import Run
+
+RESERVE_BYTES = 64 << 20  # what must stay free on the disk
+_CHUNK = 1 << 20
+_GZIP_LEVEL = 1  # of ISA-L: as small as zlib's 1 to 2, ten times as fast
+
+
+class NoSpace(ByocError):
+    """The disk cannot hold what the job left; the container is kept, so nothing is lost."""
+
+
+def collect(container: Container, run: Run, progress: Progress) -> None:
+    """Fill model/, model.tar.gz, output/, output.tar.gz and checkpoints/ of a run.
+
+    Raises:
+        NoSpace: before the file that would not fit.
+
+    """
+    with progress.bytes_done("collecting the artifacts") as advance:
+        _fetch(container, paths.MODEL, run.model, progress, advance, archive=run.model_tar)
+        _fetch(container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data")
+        _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance)
+
+
+def _fetch(
+    container: Container,
+    path: str,
+    folder: Path,
+    progress: Progress,
+    advance: Advance,
+    *,
+    archive: Path | None = None,
+    archived: str = "",
+) -> None:
+    """Unpack `path` of the container into `folder`; what lies below `archived` goes into `archive` too.
+
+    The archive's root is the content of the folder: no leading `model/` and no `./` (T-45, T-46).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = archive.with_name(f".{archive.name}.part") if archive else None
+    try:
+        with ExitStack() as stack:
+            pack = _open_archive(part, stack) if part else None
+            stream = _Stream(container.get(path), advance)
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
+                for member in tar:
+                    _take(tar, member, folder, pack, archived, progress)
+        if part and archive:
+            part.replace(archive)
+    except tarfile.ReadError as error:
+        if not stream.empty:
+            raise ByocError(f"the engine's archive of {path} broke off\n{error}") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_space(folder, 0) from error
+        raise ByocError(f"{path} cannot be collected into {folder}\n{error}") from error
+    finally:
+        if part:
+            part.unlink(missing_ok=True)
+
+
+def _open_archive(part: Path, stack: ExitStack) -> tarfile.TarFile:
+    # isal is imported late: it and its threads are only for this.
+    from isal import igzip_threaded
+
+    zipped = stack.enter_context(
+        igzip_threaded.open(part, "wb", compresslevel=_GZIP_LEVEL, threads=min(4, os.cpu_count() or 1))
+    )
+    return stack.enter_context(tarfile.open(fileobj=zipped, mode="w|", bufsize=_CHUNK, copybufsize=_CHUNK))
+
+
+def _take(
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    folder: Path,
+    pack: tarfile.TarFile | None,
+    archived: str,
+    progress: Progress,
+) -> None:
+    """Take one entry: "model/1/weights" is folder/1/weights on disk and 1/weights in the archive."""
+    relative = _below_top(member.name)
+    if relative is None:
+        return
+    target = folder / relative
+    in_archive = _in_archive(relative, archived) if pack else None
+    if member.isreg():
+        _space_for(member.size, folder)
+        _copy_file(tar, member, target, pack, in_archive)
+        return
+    if member.islnk():
+        if link := _below_top(member.linkname):
+            os.link(folder / link, target)
+            _pack_link(pack, member, in_archive, link, archived, folder)
+        return
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+    elif member.issym():
+        _symlink(member, target, folder, progress)
+    else:
+        progress.warn(f"{member.name} is neither a file nor a folder nor a link: left out")
+        return
+    if pack and in_archive:
+        pack.addfile(_renamed(member, str(in_archive)))
+
+
+def _copy_file(
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    target: Path,
+    pack: tarfile.TarFile | None,
+    in_archive: PurePosixPath | None,
+) -> None:
+    source = tar.extractfile(member)
+    assert source is not None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        both = _Tee(source, file)
+        if pack and in_archive:
+            pack.addfile(_renamed(member, str(in_archive)), both)
+        else:
+            while both.read(_CHUNK):
+                pass
+    # Readable for its owner, whatever the container said: it is the user's file now.
+    target.chmod(member.mode & 0o777 | 0o600)
+    os.utime(target, (member.mtime, member.mtime))
+
+
+def _pack_link(
+    pack: tarfile.TarFile | None,
+    member: tarfile.TarInfo,
+    in_archive: PurePosixPath | None,
+    link: PurePosixPath,
+    archived: str,
+    folder: Path,
+) -> None:
+    """Put a hard link into the archive: as a link where its other end is there too, else as the file."""
+    if not pack or not in_archive:
+        return
+    other = _in_archive(link, archived)
+    renamed = _renamed(member, str(in_archive))
+    if other:
+        renamed.linkname = str(other)
+        pack.addfile(renamed)
+        return
+    renamed.type, renamed.linkname, renamed.size = tarfile.REGTYPE, "", (folder / link).stat().st_size
+    with (folder / link).open("rb") as file:
+        pack.addfile(renamed, file)
+
+
+def _symlink(member: tarfile.TarInfo, target: Path, folder: Path, progress: Progress) -> None:
+    """Keep a link as a link, if it stays inside; SageMaker does not load a model with one (T-50)."""
+    inside = os.path.normpath(os.path.join(os.path.dirname(target), member.linkname))
+    if os.path.isabs(member.linkname) or not Path(inside).is_relative_to(folder):
+        progress.warn(f"{member.name} links to {member.linkname}, outside of its folder: kept in the archive only")
+        return
+    target.symlink_to(member.linkname)
+    progress.warn(
+        f"{member.name} is a symbolic link: a model with one cannot be deployed (T-50)", "write the file itself instead"
+    )
+
+
+def _renamed(member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
+    copy = member.replace(name=name, deep=False)
+    copy.pax_headers = {key: value for key, value in member.pax_headers.items() if key not in {"path", "linkpath"}}
+    return copy
+
+
+def _below_top(name: str) -> PurePosixPath | None:
+    """Cut off the first part of a path; None for the top itself, and for what would lead out of it.
+
+    The names are the container's: none may be trusted.
+    """
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
+    return PurePosixPath(*parts[1:]) if len(parts) > 1 and ".." not in parts else None
+
+
+def _in_archive(relative: PurePosixPath, archived: str) -> PurePosixPath | None:
+    """Return the path in the archive, None for what is not below `archived`."""
+    if not archived:
+        return relative
+    return PurePosixPath(*relative.parts[1:]) if relative.parts[0] == archived and len(relative.parts) > 1 else None
+
+
+def _space_for(size: int, folder: Path) -> None:
+    if shutil.disk_usage(folder).free - size < RESERVE_BYTES:
+        raise _no_space(folder, size)
+
+
+def _no_space(folder: Path, size: int) -> NoSpace:
+    free = shutil.disk_usage(folder).free
+    more = f", the next file needs {size / 1e6:,.0f} MB" if size else ""
+    return NoSpace(
+        f"the disk is too full to collect what the job left\n{free / 1e6:,.0f} MB are free at {folder}{more}"
+    )
+
+
+class _Tee(io.RawIOBase):
+    """Reads from one file and writes what it read to another."""
+
+    def __init__(self, source: IO[bytes], copy: IO[bytes]) -> None:
+        self._source = source
+        self._copy = copy
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._source.read(size)
+        self._copy.write(data)
+        return data
+
+
+class _Stream(io.RawIOBase):
+    """The engine's chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterator[bytes], advance: Advance) -> None:
+        self._chunks = chunks
+        self._advance = advance
+        self._rest = memoryview(b"")
+        self.empty = True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._rest:
+            chunk = next(self._chunks, b"")
+            self._rest = memoryview(chunk)
+            self.empty = self.empty and not chunk
+            self._advance(len(chunk))
+        taken = self._rest[:size] if size >= 0 else self._rest
+        self._rest = self._rest[len(taken) :]
+        return bytes(taken)

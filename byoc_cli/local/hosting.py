@@ -1,0 +1,342 @@
+"""An endpoint on this machine: the container started as SageMaker starts it, the model read-only (H-01 to H-12)."""
+
+from __future__ import annotations
+
+import socket
+import tarfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byoc_cli import endpoint
+from byoc_cli.contract import hosting, paths
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
+from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
+from byoc_cli.local import labels, runs
+from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.output import LineMerger, Tail, indented
+from byoc_cli.local.progress import Progress
+from byoc_cli.project import Project
+
+KIND = "endpoint"
+MODEL_LABEL = "byoc.model"
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model."""
+
+    name: str
+    image: Image
+    reference: str
+    model: Path | None
+    port: int = hosting.PORT
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: str = "none"
+    startup_timeout: float = hosting.STARTUP_TIMEOUT_SECONDS
+    detached: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A container that answers; `url` is where /invocations is."""
+
+    name: str
+    container: str
+    url: str
+    model: str
+    ready_seconds: float = 0.0
+
+
+class EndpointFailed(ByocError):
+    """The container died, or never answered /ping."""
+
+
+def model_of(project: Project, given: str) -> Path | None:
+    """Return the model to serve: the one given, else the last completed run's; None where there is none.
+
+    Raises:
+        UsageError: the one given is neither a folder nor a gzip-compressed tar (H-03).
+
+    """
+    if not given:
+        run = runs.latest(project)
+        return run.model.resolve() if run and run.model.is_dir() else None
+    path = Path(given).expanduser().resolve()
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise UsageError(
+            f"there is no model at '{given}'",
+            hint="--model takes a folder, a model.tar.gz, or nothing (the last run's)",
+        )
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            tar.next()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise UsageError(
+            f"'{given}' is not a gzip-compressed tar\n{error}", hint="make it with: tar -czf model.tar.gz -C MODEL ."
+        ) from error
+    return path
+
+
+@contextmanager
+def serving(
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+) -> Iterator[tuple[Endpoint, Container]]:
+    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
+    with Interrupts() as interrupts:
+        container, follower = _start(engine, project, request, progress)
+        interrupts.on_signal(lambda: _stop(container, progress), container.kill)
+        try:
+            ready = _wait(container, request, follower, interrupts)
+            yield ready, container
+        finally:
+            if container.exited() is None:
+                if not interrupts.signal:
+                    _stop(container, progress)
+                container.wait()
+            follower.join()
+            container.remove()
+            labels.remove_job(engine, project, request.name)
+        interrupts.check()
+
+
+def serve_detached(engine: Engine, project: Project, request: EndpointRequest, progress: Progress) -> Endpoint:
+    """Start an endpoint and leave it running; it is found again through its labels."""
+    with Interrupts() as interrupts:
+        container, follower = _start(engine, project, request, progress)
+        try:
+            return _wait(container, request, follower, interrupts)
+        except BaseException:
+            container.remove()
+            labels.remove_job(engine, project, request.name)
+            raise
+
+
+def until_it_ends(container: Container) -> None:
+    """Wait in the foreground; the container's own end is a failure, unless somebody asked for it.
+
+    Raises:
+        EndpointFailed: it ended by itself.
+
+    """
+    exit_ = container.wait()
+    if not container.was_signalled():
+        raise EndpointFailed(
+            f"the container ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
+        )
+
+
+def running(engine: Engine, project: Project) -> list[Thing]:
+    """Return the project's running endpoints, the newest first."""
+    found = [
+        thing
+        for thing in engine.things(project=project.id)
+        if thing.type == "container" and thing.kind == KIND and thing.running and hosting.PORT in thing.ports
+    ]
+    return sorted(found, key=lambda thing: thing.created, reverse=True)
+
+
+def stop(engine: Engine, project: Project, thing: Thing) -> None:
+    """Stop a running container as SageMaker would, and remove what belongs to it."""
+    container = engine.container(thing.id)
+    container.stop(hosting.STOP_GRACE_SECONDS)
+    container.remove()
+    labels.remove_job(engine, project, thing.job)
+
+
+def _start(
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+) -> tuple[Container, _Follower]:
+    """Make and start the container; whatever fails here leaves nothing behind."""
+    check_port(engine, request.port)
+    marks = labels.for_job(project, KIND, request.name, detached=request.detached)
+    name = f"byoc-{request.name}"
+    try:
+        engine.create_network(name, marks)
+        container = engine.create(
+            ContainerSpec(
+                image=request.image.id,
+                command=[hosting.COMMAND],
+                name=name,
+                labels=marks | {MODEL_LABEL: str(request.model or "")},
+                environment=request.environment,
+                mounts=[_model_mount(engine, request, marks)],
+                network=name,
+                ports={hosting.PORT: request.port},
+                gpus=request.gpus,
+            )
+        )
+        if request.model and request.model.is_dir():
+            _check_mount(container, request.model)
+        container.start()
+    except CannotStart as error:
+        labels.remove_job(engine, project, request.name)
+        raise EndpointFailed(
+            f"the container cannot start\n{error.message}\nSageMaker would say: {hosting.cannot_start()}",
+            hint=error.hint,
+        ) from error
+    except BaseException:
+        labels.remove_job(engine, project, request.name)
+        raise
+    return container, _Follower(container, progress)
+
+
+def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
+    """A folder is mounted as it is; an archive is unpacked by the engine into a volume (H-03); both read-only (H-04)."""
+    if request.model is None:
+        return Mount(paths.MODEL, read_only=True)
+    if request.model.is_dir():
+        return Mount(paths.MODEL, str(request.model), read_only=True)
+    volume = engine.create_volume(f"byoc-{request.name}-model", marks)
+    # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
+    filler = engine.create(
+        ContainerSpec(
+            request.image.id,
+            [hosting.COMMAND],
+            f"byoc-{request.name}-model",
+            marks,
+            mounts=[Mount(paths.MODEL, volume)],
+        )
+    )
+    try:
+        filler.put(paths.MODEL, _chunks(request.model))
+    finally:
+        filler.remove()
+    return Mount(paths.MODEL, volume, read_only=True)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
+
+
+def _check_mount(container: Container, model: Path) -> None:
+    probe = next(model.iterdir(), None)
+    if probe and container.stat(f"{paths.MODEL}/{probe.name}") is None:
+        raise MachineError(
+            f"the engine does not see this machine's files\n{paths.MODEL} would be empty: {probe} is not there for it",
+            hint="run byoc on the machine that the engine runs on, or give --model a model.tar.gz",
+        )
+
+
+def check_port(engine: Engine, port: int) -> None:
+    """See that a port is free before anything is made.
+
+    Raises:
+        MachineError: it is taken; says by whom.
+
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                raise MachineError(
+                    f"port {port} may not be used by this user", hint="choose one above 1024 with --port"
+                ) from error
+            raise MachineError(
+                f"port {port} is taken\n{_holder(engine, port)}", hint="choose another one with --port"
+            ) from error
+
+
+def _holder(engine: Engine, port: int) -> str:
+    for thing in engine.things():
+        if thing.running and port in thing.ports.values():
+            return f"by the {thing.kind} '{thing.job}' of {thing.project}"
+    import psutil  # late: only for this message
+
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.laddr
+                and connection.laddr.port == port
+                and connection.status == psutil.CONN_LISTEN
+                and connection.pid
+            ):
+                return f"by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "by another program (of another user)"
+
+
+def _wait(container: Container, request: EndpointRequest, follower: _Follower, interrupts: Interrupts) -> Endpoint:
+    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
+    port = request.port or container.port(hosting.PORT)
+    last_look = 0.0
+
+    def alive() -> None:
+        nonlocal last_look
+        interrupts.check()
+        # The output ends when the container does: no need to ask the engine at each ping, but once a second.
+        if follower.ended or time.monotonic() - last_look > 1:
+            last_look = time.monotonic()
+            exit_ = container.exited()
+            if exit_ is not None:
+                follower.join()
+                raise _died(exit_.code, exit_.out_of_memory, follower.tail.text)
+
+    try:
+        seconds = endpoint.Client(endpoint.url(port)).wait_until_ready(request.startup_timeout, alive)
+    except EndpointFailed:
+        raise
+    except ByocError as error:
+        tail = follower.tail.text
+        raise EndpointFailed(
+            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
+        ) from error
+    return Endpoint(
+        name=request.name,
+        container=container.name,
+        url=endpoint.url(port) + hosting.INVOCATIONS_PATH,
+        model=str(request.model or ""),
+        ready_seconds=round(seconds, 3),
+    )
+
+
+def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
+    cause = "it ran out of memory" if out_of_memory else f"exit code {code}"
+    last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
+    return EndpointFailed(
+        f"the container ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
+        hint="`serve` has to stay in the foreground and listen on port 8080" if code == 0 else "",
+    )
+
+
+def _stop(container: Container, progress: Progress) -> None:
+    progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
+    container.stop(hosting.STOP_GRACE_SECONDS)
+
+
+class _Follower:
+    """Reads a container's output in a thread: to the terminal, and its tail for an error."""
+
+    def __init__(self, container: Container, progress: Progress) -> None:
+        self.tail = Tail()
+        self.ended = False
+        self._progress = progress
+        self._container = container
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the last byte of a container that has ended."""
+        self._thread.join(timeout=5)
+
+    def _follow(self) -> None:
+        merger = LineMerger(self._sink)
+        try:
+            for stream, chunk in self._container.output():
+                merger.feed(stream, chunk)
+        except (ByocError, Interrupted, ValueError):
+            pass  # the engine went away, or the container was removed under us: the waiting side says so
+        merger.close()
+        self.ended = True
+
+    def _sink(self, data: bytes) -> None:
+        self.tail.feed(data)
+        self._progress.output(data)

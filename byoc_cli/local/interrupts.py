@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM as calls instead of exceptions: a recipe stops its container and keeps what it made."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Self
+
+from byoc_cli.errors import Interrupted
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Interrupts:
+    """While it is entered, the first signal calls `first` and the second `second`, in threads of their own.
+
+    With no call set (there is nothing to stop yet, or no more) a signal raises Interrupted where the program is.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._calls: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._before: dict[signal.Signals, object] = {}
+
+    def on_signal(self, *calls: Callable[[], None]) -> None:
+        """Set what the first, the second, … signal from now on does; none: Interrupted is raised again."""
+        self._calls = list(calls)
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal came."""
+        if self.signal:
+            raise Interrupted(self.signal)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                # A signal that is ignored (nohup) stays so.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        for thread in self._threads:
+            thread.join()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        first = not self.signal
+        self.signal = self.signal or number
+        if self._calls:
+            call = self._calls.pop(0)
+            thread = threading.Thread(target=call, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+            if not self._calls:
+                self._calls = [_nothing]
+        elif first or number == signal.SIGINT:
+            raise Interrupted(self.signal)
+
+
+def _nothing() -> None:
+    """All that can be done is being done."""

@@ -1,0 +1,114 @@
+"""What runs, and how it is stopped, cleaned and read: all from the engine's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from byoc_cli.contract import training
+from byoc_cli.engine.types import Engine, Thing
+from byoc_cli.errors import ByocError
+from byoc_cli.local import hosting, labels, runs
+from byoc_cli.local.progress import Progress
+from byoc_cli.local.runs import Run
+from byoc_cli.project import Project
+
+
+def containers(engine: Engine, project: Project | None) -> list[Thing]:
+    """Return the containers of a project, or of all, the newest first."""
+    found = [thing for thing in engine.things(project=project.id if project else None) if thing.type == "container"]
+    return sorted(found, key=lambda thing: thing.created, reverse=True)
+
+
+def state(thing: Thing) -> str:
+    """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed."""
+    return "orphaned" if thing.running and labels.orphaned(thing) else thing.state
+
+
+def stop(engine: Engine, project: Project, name: str, progress: Progress) -> list[str]:
+    """Stop the one of that name, or all endpoints of the project; gives the names.
+
+    Raises:
+        ByocError: nothing of that name runs.
+
+    """
+    running = [thing for thing in containers(engine, project) if thing.running]
+    chosen = [thing for thing in running if (name in {thing.job, thing.name} if name else thing.kind == hosting.KIND)]
+    if name and not chosen:
+        known = ", ".join(thing.job for thing in running) or "nothing is running"
+        raise ByocError(f"nothing of the name '{name}' is running\nrunning: {known}", hint="byoc ps")
+    for thing in chosen:
+        grace = hosting.hosting.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
+        progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
+        if thing.kind == hosting.KIND or labels.orphaned(thing):
+            hosting.stop(engine, project, thing)
+        else:
+            # Its own byoc collects the artifacts, and removes it.
+            engine.container(thing.id).stop(grace)
+    return [thing.job for thing in chosen]
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What `byoc clean` would remove."""
+
+    things: Sequence[Thing]
+    runs: Sequence[Run]
+
+
+def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | None) -> Waste:
+    """Find what is left: ended or orphaned containers, networks and volumes that belong to none that runs, old runs.
+
+    Never what a job that runs needs; never the run that `.byoc/latest` points at.
+    """
+    things = engine.things(project=None if all_projects else project.id)
+    alive = {(thing.project, thing.job) for thing in things if thing.running and not labels.orphaned(thing)}
+    # A job between its network's and its container's making, or its container's end and its collection, lives too.
+    alive |= {
+        (thing.project, thing.job)
+        for thing in things
+        if labels.OWNER_LABEL in thing.labels and not labels.orphaned(thing)
+    }
+    left = [thing for thing in things if (thing.project, thing.job) not in alive]
+    order = {"container": 0, "network": 1, "volume": 2}
+    return Waste(sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in alive}))
+
+
+def _old_runs(project: Project, keep: int | None, alive: set[str]) -> list[Run]:
+    if keep is None:
+        return []
+    latest = runs.latest(project)
+    ended = [run for run in runs.all_runs(project) if run.name not in alive]
+    return [run for run in ended[keep:] if latest is None or run.name != latest.name]
+
+
+def clean(engine: Engine, what: Waste) -> None:
+    """Remove it."""
+    for thing in what.things:
+        engine.remove(thing)
+    for run in what.runs:
+        runs.remove(run)
+
+
+def read_logs(engine: Engine, project: Project, name: str, *, follow: bool, tail: int | None) -> Iterator[bytes]:
+    """Give the log of an endpoint or a job: from the engine while it runs, else from the run's folder.
+
+    Raises:
+        ByocError: there is none.
+
+    """
+    known = containers(engine, project)
+    chosen = next((thing for thing in known if (name in {thing.job, thing.name} if name else thing.running)), None)
+    if chosen:
+        return engine.container(chosen.id).logs(tail=tail, follow=follow)
+    run = runs.find(project, name) if name else next(iter(runs.all_runs(project)), None)
+    if run is None or not run.log.is_file():
+        raise ByocError(
+            f"there is no log of '{name}'" if name else "nothing has run here yet", hint="byoc ps, or byoc local-train"
+        )
+    return _read(run, tail)
+
+
+def _read(run: Run, tail: int | None) -> Iterator[bytes]:
+    lines = run.log.read_bytes().splitlines(keepends=True)
+    yield from lines if tail is None else lines[len(lines) - tail if tail < len(lines) else 0 :]

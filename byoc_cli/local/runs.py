@@ -1,0 +1,189 @@
+"""Run folders: `.byoc/runs/<job>/` with all that a job left, and `.byoc/latest` (design decision 3)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.project import Project
+
+_SECRET_NAME = re.compile(
+    r"secret|token|passw(or)?d|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth", re.IGNORECASE
+)
+_SECRET_VALUE = re.compile(
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bsk-[\w-]{16,}|\bhf_\w{16,}|\bxox[abpr]-[\w-]{10,}"
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s@]+@"
+)
+REDACTED = "<redacted>"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one job."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.folder.name
+
+    @property
+    def log(self) -> Path:
+        """All that the container printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def config(self) -> Path:
+        """What the container found in /opt/ml/input/config, secrets redacted."""
+        return self.folder / "input" / "config"
+
+    @property
+    def model(self) -> Path:
+        """What the container left in /opt/ml/model."""
+        return self.folder / "model"
+
+    @property
+    def output(self) -> Path:
+        """What the container left in /opt/ml/output."""
+        return self.folder / "output"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What the container left in /opt/ml/checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model_tar(self) -> Path:
+        """The model as SageMaker stores it (T-45)."""
+        return self.folder / "model.tar.gz"
+
+    @property
+    def output_tar(self) -> Path:
+        """/opt/ml/output/data as SageMaker stores it (T-46)."""
+        return self.folder / "output.tar.gz"
+
+    @property
+    def metrics(self) -> Path:
+        """Every value of every metric."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """The metrics' curves."""
+        return self.folder / "metrics.png"
+
+    def describe(self) -> dict[str, Any]:
+        """Read job.json; {} where there is none yet."""
+        file = self.folder / "job.json"
+        try:
+            return dict(json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def write_description(self, description: Mapping[str, Any]) -> None:
+        """Write job.json, whole or not at all."""
+        part = self.folder / ".job.json.part"
+        part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.folder / "job.json")
+
+
+def new_job_name(image: str, now: datetime | None = None) -> str:
+    """Make a job's name as the SageMaker SDK does: image and time, within 63 characters (T-25)."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%d-%H-%M-%S-%f")[:-3]
+    base = re.sub(r"[^a-zA-Z0-9]+", "-", image).strip("-")[: 62 - len(stamp)].strip("-") or "job"
+    return f"{base}-{stamp}"
+
+
+def create(project: Project, name: str) -> Run:
+    """Make the folder of a new job.
+
+    Raises:
+        UsageError: there is a job of that name.
+
+    """
+    prepare_home(project)
+    run = Run(project.home / "runs" / name)
+    try:
+        run.folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(
+            f"there is a job '{name}' already\nits run is in {run.folder}", hint="choose another --name"
+        ) from error
+    except OSError as error:
+        raise ByocError(f"the run's folder cannot be made\n{error}") from error
+    run.config.mkdir(parents=True)
+    return run
+
+
+def prepare_home(project: Project) -> Path:
+    """Make `.byoc/`, which git ignores by a .gitignore of its own."""
+    try:
+        project.home.mkdir(exist_ok=True)
+        ignore = project.home / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise ByocError(
+            f"{project.home} cannot be written\n{error.strerror}",
+            hint="byoc keeps runs and logs there: make the folder writable",
+        ) from error
+    return project.home
+
+
+def point_latest(project: Project, run: Run) -> None:
+    """Let `.byoc/latest` point at a run: one atomic step, whoever else does the same now."""
+    part = project.home / f".latest-{run.name}"
+    part.unlink(missing_ok=True)
+    part.symlink_to(Path("runs") / run.name)
+    part.replace(project.home / "latest")
+
+
+def latest(project: Project) -> Run | None:
+    """Return the last completed run."""
+    link = project.home / "latest"
+    return Run(link.resolve()) if link.is_dir() else None
+
+
+def all_runs(project: Project) -> list[Run]:
+    """Every run of the project, the newest first."""
+    folder = project.home / "runs"
+    found = [Run(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(found, key=lambda run: run.folder.stat().st_mtime, reverse=True)
+
+
+def find(project: Project, name: str) -> Run | None:
+    """Return the run of that name."""
+    run = Run(project.home / "runs" / name)
+    return run if name and "/" not in name and run.folder.is_dir() else None
+
+
+def remove(run: Run) -> None:
+    """Remove a run's folder; it is the user's own, whatever the container did."""
+    shutil.rmtree(run.folder)
+
+
+def redact(values: Mapping[str, str]) -> dict[str, str]:
+    """Replace what looks like a secret, by name or by shape."""
+    return {
+        name: REDACTED if value and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value)) else value
+        for name, value in values.items()
+    }
+
+
+def git_commit(root: Path) -> str:
+    """Return the commit that `root` is at, with "-dirty" where it is not all committed; "" without git."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ran.stdout.strip() if ran.returncode == 0 else ""

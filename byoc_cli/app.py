@@ -30,6 +30,16 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
 )
 
+_HELP = """\b
+Examples:
+  byoc build
+  byoc local-train --hyperparam train-steps=100
+  byoc serve
+  byoc predict cat.png
+
+Build, train, serve, predict and check your own SageMaker container on your own machine.
+"""
+
 
 def _version(value: bool) -> None:
     if value:
@@ -48,10 +58,7 @@ def make() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @app.callback(
-        help="\b\nExamples:\n  byoc build\n  byoc local-train --hyperparam train-steps=100\n  byoc serve\n  byoc predict cat.png\n\n"
-        "Build, train, serve, predict and check your own SageMaker container on your own machine."
-    )
+    @app.callback(help=_HELP)
     def _root(
         version: Annotated[
             bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")

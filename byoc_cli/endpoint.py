@@ -70,7 +70,7 @@ class Client:
                 seen = f"/ping answers {status}, not 200" if status else why
                 raise ByocError(
                     f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
-                    hint=f"listen on 0.0.0.0:{hosting.PORT} (not on 127.0.0.1) and answer GET {hosting.PING_PATH} with 200 (H-10, H-12)",
+                    hint=f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
                 )
             # Quickly at first: most servers are up within a second.
             time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)

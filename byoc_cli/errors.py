@@ -35,7 +35,7 @@ class UsageError(ByocError):
 
 
 class MachineError(ByocError):
-    """This machine cannot do it now: no engine, no credentials, no GPU, a taken port."""
+    """Not possible on this machine now: no engine, no credentials, no GPU, a taken port."""
 
     exit_code = 3
 

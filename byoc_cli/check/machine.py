@@ -52,7 +52,7 @@ def examine(load: Callable[[], Project], connect: Callable[[], Engine]) -> list[
         _platform(project, info),
         *_disk(project.root if project else Path.cwd(), info),
         _registry(engine, project),
-        _gpu(engine),
+        _gpu(),
         _aws(),
     ]
 
@@ -70,7 +70,8 @@ def _project(load: Callable[[], Project]) -> tuple[Project | None, Finding]:
 
 
 def _engine(info: EngineInfo) -> Finding:
-    seen = f"{info.operating_system or info.name}, Docker Engine {info.version}, {info.cpus} CPUs, {info.memory / 2**30:.1f} GiB, {info.address}"
+    machine = f"{info.operating_system or info.name}, {info.cpus} CPUs, {info.memory / 2**30:.1f} GiB"
+    seen = f"Docker Engine {info.version} on {machine}, {info.address}"
     if info.remote:
         return Finding("engine", "warn", seen, "local-train and serve need an engine that sees this machine's files")
     if info.containerd_store:
@@ -90,11 +91,9 @@ def _builder(info: EngineInfo | None) -> Iterator[Finding]:
         yield Finding("builder", "ok", str(builder))
         return
     remedy = "install the buildx plugin (package docker-buildx or docker-buildx-plugin)"
-    trap = (
-        " (on this engine's image store it makes OCI manifests, which SageMaker refuses)"
-        if info and info.containerd_store
-        else ""
-    )
+    trap = ""
+    if info and info.containerd_store:
+        trap = " (on this engine's image store it makes OCI manifests, which SageMaker refuses)"
     yield Finding("builder", "warn", str(builder) + trap, remedy)
 
 
@@ -105,7 +104,7 @@ def _platform(project: Project | None, info: EngineInfo) -> Finding:
     return Finding(
         "platform",
         "warn",
-        f"the project's images are {wanted}, the engine is {info.architecture}: they run emulated, slowly or not at all",
+        f"the project's images are {wanted}, the engine is {info.architecture}: they run emulated or not at all",
         "install emulation: docker run --privileged --rm tonistiigi/binfmt --install all",
     )
 
@@ -144,7 +143,7 @@ def _registry(engine: Engine, project: Project | None) -> Finding:
     )
 
 
-def _gpu(engine: Engine) -> Finding:
+def _gpu() -> Finding:
     # Whether --gpus works is known for sure only by trying; a driver is what it needs first.
     if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
         runtime = shutil.which("nvidia-container-runtime-hook") or shutil.which("nvidia-ctk")

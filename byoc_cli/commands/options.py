@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 import sys
@@ -106,7 +105,6 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     Adds --json, --quiet and --verbose, and shows the outcome: the one place where a command's result is printed.
     """
 
-    @functools.wraps(function)
     def run(ctx: typer.Context, **given: Any) -> None:
         console = Console(quiet=given.pop("quiet"), verbose=given.pop("verbose"), as_json=given.pop("json"))
         ctx.meta["console"] = console
@@ -125,8 +123,6 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     parameters = [context, *(parameter.replace(kind=keyword) for parameter in own), *added]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    # functools.wraps would lead inspect back to the function itself.
-    del run.__wrapped__  # type: ignore[attr-defined]
     return run
 
 

@@ -202,41 +202,31 @@ def _show(console: Console, project: Project, sent: Payload, response: Response,
 
     classes = payload.classes(response.body, project.predict.classes)
     if several:
-        text = f"{classes[0][0]}  {classes[0][1]:.2%}" if classes else payload.one_line(response.body)[:200]
-        console.result(f"{sent.source}\t{text}")
+        answer = f"{classes[0][0]}  {classes[0][1]:.2%}" if classes else payload.one_line(response.body)[:200]
+        console.result(f"{sent.source}\t{answer}")
     elif classes:
         console.bars(classes[:10])
-    else:
-        text = payload.pretty(response.body, response.content_type)
-        if text is None:
-            raise ByocError(
-                f"the answer is {len(response.body):,} bytes of {response.content_type or 'an unknown type'}, nothing to print",
-                hint="write it to a file with -o FILE",
-            )
+    elif (text := payload.pretty(response.body, response.content_type)) is not None:
         console.result(text.rstrip("\n"))
+    else:
+        kind = response.content_type or "an unknown type"
+        raise ByocError(f"the answer is {len(response.body):,} bytes of {kind}: nothing to print", hint="-o FILE")
     console.log(f"{response.seconds * 1e3:.1f} ms")
 
 
 def _repeat(client: Client, payloads: list[Payload], accept: str, headers: dict[str, str], repeat: int) -> Outcome:
-    """Send every file `repeat` times, one after the other; times as a client sees them."""
+    """Send every file `repeat` times, one after the other; times are milliseconds as a client sees them."""
     import time
 
-    times = []
+    def send(sent: Payload) -> float:
+        response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)
+        return response.seconds * 1e3
+
     start = time.monotonic()
-    for _ in range(repeat):
-        for sent in payloads:
-            times.append(
-                client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers).seconds * 1e3
-            )
+    times = sorted(send(sent) for _ in range(repeat) for sent in payloads)
     rate = len(times) / (time.monotonic() - start)
-    times.sort()
     p50, p95, p99 = (times[min(len(times) - 1, int(len(times) * share))] for share in (0.50, 0.95, 0.99))
-    data = {
-        "requests": len(times),
-        "p50": round(p50, 3),
-        "p95": round(p95, 3),
-        "p99": round(p99, 3),
-        "requests_per_second": round(rate, 2),
-    }
+    percentiles = {"p50": round(p50, 3), "p95": round(p95, 3), "p99": round(p99, 3)}
+    data = {"requests": len(times), **percentiles, "requests_per_second": round(rate, 2)}
     line = f"{len(times)} requests: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, {rate:.1f} requests/s"
     return Outcome(data, lambda console: console.result(line))

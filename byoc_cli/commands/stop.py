@@ -30,4 +30,4 @@ def stop(
     stopped = stop_running(session.engine, session.project(), name, session.console)
     if not stopped:
         session.console.log("nothing is running")
-    return Outcome(stopped, lambda console: [console.result(each) for each in stopped] and None)
+    return Outcome(stopped, lambda console: console.result("\n".join(stopped)) if stopped else None)

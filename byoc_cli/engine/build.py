@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import docker.auth
 import docker.utils.build
@@ -266,11 +266,9 @@ def _classic(engine: DockerEngine, request: BuildRequest, steps: _Steps) -> None
     with ExitStack() as stack:
         holder = stack.enter_context(_secrets_image(engine, request.secrets)) if request.secrets else ""
         text = dockerfile.classic(file, request.target, dict.fromkeys(request.secrets, holder))
-        tar = stack.enter_context(
-            docker.utils.build.tar(
-                str(request.folder), exclude=patterns, dockerfile=(f".byoc-{secrets.token_hex(4)}", text)
-            )
-        )
+        named = f".byoc-{secrets.token_hex(4)}"
+        tar: Any = docker.utils.build.tar(str(request.folder), exclude=patterns, dockerfile=(named, text))  # type: ignore[arg-type]
+        stack.enter_context(tar)
         if request.credentials or not _credential_store_works(api):
             # docker-py sends all credentials with a build, and has no other way to say which.
             stack.enter_context(_auth_configs(api, request.credentials))
@@ -278,7 +276,7 @@ def _classic(engine: DockerEngine, request: BuildRequest, steps: _Steps) -> None
             for message in api.build(
                 fileobj=tar,
                 custom_context=True,
-                dockerfile=_last_name(tar),
+                dockerfile=named,
                 tag=request.tag,
                 buildargs=dict(request.args),
                 platform=request.platform,
@@ -293,14 +291,6 @@ def _classic(engine: DockerEngine, request: BuildRequest, steps: _Steps) -> None
             reader.end()
     if steps.failure:
         raise steps.fault(request.log, [])
-
-
-def _last_name(tar: IO[bytes]) -> str:
-    """Return the name that docker-py gave the Dockerfile in the context (it is the last entry)."""
-    with tarfile.open(fileobj=tar) as opened:
-        name = opened.getnames()[-1]
-    tar.seek(0)
-    return name
 
 
 @contextmanager
@@ -325,7 +315,7 @@ def _secrets_image(engine: DockerEngine, files: Mapping[str, Path]) -> Iterator[
 
 def _credential_store_works(api: docker.APIClient) -> bool:
     try:
-        api._auth_configs.get_all_credentials()
+        api._auth_configs.get_all_credentials()  # type: ignore[attr-defined]
     except Exception:  # noqa: BLE001 - StoreError is no DockerException, and a helper can fail in its own way
         return False
     return True
@@ -338,10 +328,10 @@ def _auth_configs(api: docker.APIClient, credentials: Mapping[str, Credentials])
     A private attribute, guarded by a test: with a credential store whose helper is not installed (usual in CI and
     WSL) docker-py's build dies, where the docker CLI goes on without.
     """
-    before = api._auth_configs
+    before = api._auth_configs  # type: ignore[attr-defined]
     auths = {host: {"username": login.user, "password": login.password} for host, login in credentials.items()}
-    api._auth_configs = docker.auth.AuthConfig({"auths": auths or {"byoc.invalid": {}}})
+    api._auth_configs = docker.auth.AuthConfig({"auths": auths or {"byoc.invalid": {}}})  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        api._auth_configs = before
+        api._auth_configs = before  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class DockerEngine:
     def image(self, reference: str) -> Image | None:
         with faults.translated():
             try:
-                return _image(self.api.inspect_image(reference))
+                return _image(self.api.inspect_image(reference))  # type: ignore[no-untyped-call]
             except docker.errors.NotFound:
                 return None
 
@@ -91,7 +92,7 @@ class DockerEngine:
 
         def ask() -> None:
             try:
-                self.api.inspect_distribution(reference)
+                self.api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
                 answers.append(True)
             except Exception:  # noqa: BLE001 - a name that does not resolve, 401, 404, 500: it does not give the image
                 answers.append(False)
@@ -172,7 +173,7 @@ class DockerEngine:
         if spec.network in {"", "none", "host", "bridge"}:
             return None
         endpoint = self.api.create_endpoint_config(aliases=list(spec.aliases))
-        return self.api.create_networking_config({spec.network: endpoint})
+        return self.api.create_networking_config({spec.network: endpoint})  # type: ignore[arg-type]
 
 
 class DockerContainer:
@@ -198,7 +199,7 @@ class DockerContainer:
 
     def stat(self, path: str) -> FileStat | None:
         # docker-py has no call for HEAD …/archive: it would fetch the whole file to look at its header.
-        url = self.api._url("/containers/{0}/archive", self.id)
+        url = self.api._url("/containers/{0}/archive", self.id)  # type: ignore[attr-defined]
         with faults.translated():
             answer = self.api.head(url, params={"path": path}, timeout=60)
         header = answer.headers.get("x-docker-container-path-stat")
@@ -236,17 +237,17 @@ class DockerContainer:
             row = self.api.inspect_container(self.id)
             # An `until` in the past, or the call would wait for it.
             since, until = _seconds(row["Created"]), _seconds(row["State"]["FinishedAt"]) + 0.001
-            kills = self.api.events(
-                since=f"{since:.6f}", until=f"{until:.6f}", filters={"container": self.id, "event": "kill"}, decode=True
+            kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
+                since=f"{since:.6f}",
+                until=f"{until:.6f}",
+                filters={"container": self.id, "event": "kill"},
+                decode=True,
             )
             return next(iter(kills), None) is not None
 
     def stop(self, grace: float) -> None:
-        with faults.translated():
-            try:
-                self.api.stop(self.id, timeout=int(grace))
-            except docker.errors.NotFound:
-                pass
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.stop(self.id, timeout=int(grace))
 
     def kill(self) -> None:
         with faults.translated():
@@ -278,8 +279,12 @@ class DockerContainer:
 
 def _mount(mount: Mount, labels: Mapping[str, str]) -> docker.types.Mount:
     if mount.source:
-        type_ = "bind" if Path(mount.source).is_absolute() else "volume"
-        return docker.types.Mount(mount.target, mount.source, type=type_, read_only=mount.read_only)
+        return docker.types.Mount(
+            mount.target,
+            mount.source,
+            type="bind" if Path(mount.source).is_absolute() else "volume",
+            read_only=mount.read_only,
+        )
     # no_copy: what the image has there is hidden, as in the cloud (I-08).
     return docker.types.Mount(
         mount.target, None, type="volume", no_copy=True, labels=dict(labels), read_only=mount.read_only

@@ -125,9 +125,9 @@ def classic(file: Dockerfile, target: str, secrets: Mapping[str, str]) -> str:
             lines += _classic_run(line, {} if index == last else secrets) if line.word == "RUN" else [line.text]
             if line.heredoc:
                 raise _only_buildkit("a here-document (<<EOF)")
-            if flag := re.match(r"--(chmod|link|parents|exclude)\b", line.rest):
-                if line.word in {"COPY", "ADD"}:
-                    raise _only_buildkit(f"{line.word} --{flag[1]}")
+            flag = re.search(r"--(chmod|link|parents|exclude)\b", line.rest)
+            if flag and line.word in {"COPY", "ADD"}:
+                raise _only_buildkit(f"{line.word} --{flag[1]}")
     return "\n".join(lines) + "\n"
 
 

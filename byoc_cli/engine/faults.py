@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import docker.errors
@@ -20,6 +20,34 @@ _GONE = (
     ConnectionError,
 )
 _START_HINT = "is Docker installed and running? `byoc doctor` looks at this machine"
+
+_REFUSALS: Sequence[tuple[Sequence[str], type[ByocError], str, str]] = (
+    (
+        ("could not select device driver", "unknown runtime", "unknown or invalid runtime", "nvidia-container-cli"),
+        MachineError,
+        "this engine has no GPU to give",
+        "install the NVIDIA Container Toolkit and restart Docker, or leave --gpus out",
+    ),
+    (
+        ("port is already allocated", "address already in use"),
+        MachineError,
+        "the port is taken",
+        "choose another one with --port",
+    ),
+    (
+        ("no space left on device",),
+        MachineError,
+        "the engine's disk is full",
+        "`byoc clean` and `docker system prune` free some",
+    ),
+    (
+        ("bind source path does not exist",),
+        MachineError,
+        "the engine does not see this machine's files",
+        "run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
+    ),
+    (("no such image",), ByocError, "there is no such image here", "byoc build"),
+)
 
 
 @contextmanager
@@ -55,27 +83,11 @@ def connection_fault(error: Exception) -> MachineError:
 def api_fault(error: docker.errors.APIError) -> ByocError:
     """What the engine refused, and what to do about it."""
     text = explanation(error)
-    low = text.lower()
-    if "could not select device driver" in low or "unknown runtime" in low or "nvidia-container-cli" in low:
-        return MachineError(
-            f"this engine has no GPU to give\n{text}",
-            hint="install the NVIDIA Container Toolkit and restart Docker, or leave --gpus out",
-        )
-    if "port is already allocated" in low or "address already in use" in low:
-        return MachineError(f"the port is taken\n{text}", hint="choose another one with --port")
-    if "no space left on device" in low:
-        return MachineError(
-            f"the engine's disk is full\n{text}", hint="`byoc clean` and `docker system prune` free some"
-        )
-    if "exec" in low or "oci runtime" in low or "shim" in low:
+    for marks, kind, message, hint in _REFUSALS:
+        if any(mark in text.lower() for mark in marks):
+            return kind(f"{message}\n{text}", hint=hint)
+    if any(mark in text.lower() for mark in ("exec", "oci runtime", "shim")):
         return _cannot_start(text)
-    if "no such image" in low:
-        return ByocError(f"there is no such image here\n{text}", hint="byoc build")
-    if "bind source path does not exist" in low:
-        return MachineError(
-            f"the engine does not see this machine's files\n{text}",
-            hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
-        )
     return ByocError(f"the Docker Engine refused\n{text}")
 
 

@@ -23,7 +23,7 @@ Stream = Literal["stdout", "stderr"]
 
 @dataclass(frozen=True)
 class Mount:
-    """What is at `target` in the container: the host's path or the volume `source`, or with "" a fresh volume of root's."""
+    """What is at `target` in the container: the host's path or the volume `source`, "" a fresh volume of root's."""
 
     target: str
     source: str = ""

@@ -127,7 +127,7 @@ def _look(project: Project, file: dockerfile.Dockerfile, target: str, progress: 
         names = "\\n".join(name for name, _ in report.biggest)
         progress.warn(
             f"the build context has {report.size / 1e6:,.0f} MB and there is no .dockerignore; the biggest: {biggest}",
-            f"leave out what the image does not need, for example: printf '{names}\\n' > {project.root / '.dockerignore'}",
+            f"leave out what the image does not need: printf '{names}\\n' > {project.root / '.dockerignore'}",
         )
     for warning in _program_warnings(project, file, target):
         progress.warn(*warning)

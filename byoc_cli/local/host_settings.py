@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-CA_SECRET = "ca"
-PIP_SECRET = "pipconf"
+CA_SECRET = "ca"  # noqa: S105 - a secret's id
+PIP_SECRET = "pipconf"  # noqa: S105
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
@@ -22,7 +22,7 @@ _BUNDLES = (
     "/etc/ssl/cert.pem",  # macOS, Alpine
 )
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
-# Where packages come from and how to reach it. Paths of this host (find-links, cert, cache-dir) mean nothing in a build.
+# Where packages come from and how to reach it. Paths of this host (cert, cache-dir, …) mean nothing in a build.
 _PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries", "no-index", "find-links")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
 

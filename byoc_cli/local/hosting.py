@@ -187,7 +187,7 @@ def _start(
 
 
 def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
-    """A folder is mounted as it is; an archive is unpacked by the engine into a volume (H-03); both read-only (H-04)."""
+    """A folder is mounted as it is, an archive unpacked by the engine into a volume (H-03); both read-only (H-04)."""
     if request.model is None:
         return Mount(paths.MODEL, read_only=True)
     if request.model.is_dir():

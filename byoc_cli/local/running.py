@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from byoc_cli.contract import hosting as hosting_rules
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
@@ -38,7 +39,7 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
         known = ", ".join(thing.job for thing in running) or "nothing is running"
         raise ByocError(f"nothing of the name '{name}' is running\nrunning: {known}", hint="byoc ps")
     for thing in chosen:
-        grace = hosting.hosting.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
+        grace = hosting_rules.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
         progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
         if thing.kind == hosting.KIND or labels.orphaned(thing):
             hosting.stop(engine, project, thing)

@@ -1,4 +1,4 @@
-"""A training job on this machine: /opt/ml as SageMaker lays it, the container run as SageMaker runs it (T-01 to T-51)."""
+"""A training job on this machine: /opt/ml laid out and the container run as SageMaker does (T-01 to T-51)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Channel:
 
     name: str
     source: Path
-    config: training.ChannelConfig = training.ChannelConfig()
+    config: training.ChannelConfig = field(default_factory=training.ChannelConfig)
 
     @property
     def mount(self) -> Mount:
@@ -199,7 +199,7 @@ def _check_mounts(container: Container, channels: Sequence[Channel]) -> None:
             raise MachineError(
                 f"the engine does not see this machine's files\nchannel '{channel.name}' would be empty: "
                 f"{probe} is not there for it",
-                hint="run byoc on the machine that the engine runs on (not in a container, not with a remote DOCKER_HOST)",
+                hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
             )
 
 

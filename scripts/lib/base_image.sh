@@ -87,8 +87,13 @@ base_image_root() {
     if [ -s "$work/sources.list" ]; then
         mirror=("$work/sources.list")
     fi
-    # TMPDIR: mmdebstrap builds in there; in a mount name space of its own, so nothing stays mounted if it is killed.
-    quietly "$STATE_DIR/base-image.log" as_root_if_possible env TMPDIR="$work" \
+    # As root mmdebstrap mounts /proc, /sys and /dev in its work folder: in a mount namespace of their own these end with
+    # it, also when it is killed. As a user it makes namespaces itself.
+    local own_mounts=()
+    if can_root; then
+        own_mounts=(unshare --mount)
+    fi
+    quietly "$STATE_DIR/base-image.log" as_root_if_possible "${own_mounts[@]}" env TMPDIR="$work" \
         SOURCE_DATE_EPOCH="$(stat -c %Y /usr/share/keyrings/debian-archive-keyring.gpg)" \
         mmdebstrap "${BASE_OPTIONS[@]}" \
         --setup-hook="cp '$work/transport.conf' \"\$1/etc/apt/apt.conf.d/00transport\"" \

@@ -188,7 +188,8 @@ stop_engine() {
     if [ "$how" = systemd ]; then
         as_root systemctl stop docker.socket docker.service
     else
-        as_root kill -TERM "$pid"
+        # The shell's own kill: a small system has no program of that name.
+        as_root sh -c "kill -TERM $pid"
     fi
     local deadline=$((SECONDS + ENGINE_SECONDS))
     while engine_is_ours; do

@@ -132,10 +132,18 @@ class DockerEngine:
         with faults.translated():
             self.api.create_network(name, driver="bridge", labels=dict(labels))
 
+    def remove_network(self, name: str) -> None:
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.remove_network(name)
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         with faults.translated():
             self.api.create_volume(name, labels=dict(labels))
         return name
+
+    def remove_volume(self, name: str) -> None:
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.remove_volume(name, force=True)
 
     def things(self, *, project: str | None = None) -> list[Thing]:
         label = PROJECT_LABEL if project is None else f"{PROJECT_LABEL}={project}"
@@ -149,16 +157,12 @@ class DockerEngine:
         return containers + networks + volumes
 
     def remove(self, thing: Thing) -> None:
-        with faults.translated():
-            try:
-                if thing.type == "container":
-                    DockerContainer(self.api, thing.id, thing.name).remove()
-                elif thing.type == "network":
-                    self.api.remove_network(thing.id)
-                else:
-                    self.api.remove_volume(thing.id, force=True)
-            except docker.errors.NotFound:
-                pass
+        if thing.type == "container":
+            DockerContainer(self.api, thing.id, thing.name).remove()
+        elif thing.type == "network":
+            self.remove_network(thing.id)
+        else:
+            self.remove_volume(thing.name)
 
     def _host_config(self, spec: ContainerSpec) -> Any:
         return self.api.create_host_config(

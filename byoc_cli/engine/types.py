@@ -211,8 +211,14 @@ class Engine(Protocol):
     def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a bridge network."""
 
+    def remove_network(self, name: str) -> None:
+        """Remove a network that no running container uses; it may be gone already."""
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a volume and give its name, which is a Mount's `source`."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume that no container uses; it may be gone already."""
 
     def things(self, *, project: str | None = None) -> list[Thing]:
         """Everything of byoc's in the engine, of one project or of all."""

@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import tarfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from typing import IO
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import Container
 from byoc_cli.errors import ByocError
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.progress import Advance, Progress
 from byoc_cli.local.runs import Run
 
@@ -38,10 +40,22 @@ def collect(container: Container, run: Run, progress: Progress) -> None:
         NoSpace: before the file that would not fit.
 
     """
-    with progress.bytes_done("collecting the artifacts") as advance:
-        _fetch(container, paths.MODEL, run.model, progress, advance, archive=run.model_tar)
-        _fetch(container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data")
-        _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance)
+    abandoned = threading.Event()
+    with progress.bytes_done("collecting the artifacts") as count:
+
+        def advance(amount: int) -> None:
+            if abandoned.is_set():
+                raise ByocError("the artifacts were given up")
+            count(amount)
+
+        side_by_side(
+            lambda: _fetch(container, paths.MODEL, run.model, progress, advance, archive=run.model_tar),
+            lambda: _fetch(
+                container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data"
+            ),
+            lambda: _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance),
+            abandon=abandoned.set,
+        )
 
 
 def _fetch(

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from byoc_cli import endpoint
@@ -101,7 +101,7 @@ def serving(
                 container.wait()
             follower.join()
             container.remove()
-            labels.remove_job(engine, project, request.name)
+            _remove_rest(engine, request.name)
         interrupts.check()
 
 
@@ -113,7 +113,7 @@ def serve_detached(engine: Engine, project: Project, request: EndpointRequest, p
             return _wait(container, request, follower, interrupts)
         except BaseException:
             container.remove()
-            labels.remove_job(engine, project, request.name)
+            _remove_rest(engine, request.name)
             raise
 
 
@@ -141,12 +141,22 @@ def running(engine: Engine, project: Project) -> list[Thing]:
     return sorted(found, key=lambda thing: thing.created, reverse=True)
 
 
-def stop(engine: Engine, project: Project, thing: Thing) -> None:
+def stop(engine: Engine, thing: Thing) -> None:
     """Stop a running container as SageMaker would, and remove what belongs to it."""
     container = engine.container(thing.id)
     container.stop(hosting.STOP_GRACE_SECONDS)
     container.remove()
-    labels.remove_job(engine, project, thing.job)
+    _remove_rest(engine, thing.job)
+
+
+def _remove_rest(engine: Engine, name: str) -> None:
+    """Remove what an endpoint has beside its container."""
+    engine.remove_network(f"byoc-{name}")
+    engine.remove_volume(_model_volume(name))
+
+
+def _model_volume(name: str) -> str:
+    return f"byoc-{name}-model"
 
 
 def _start(
@@ -156,32 +166,30 @@ def _start(
     check_port(engine, request.port)
     marks = labels.for_job(project, KIND, request.name, detached=request.detached)
     name = f"byoc-{request.name}"
+    spec = ContainerSpec(
+        image=request.image.id,
+        command=[hosting.COMMAND],
+        name=name,
+        labels=marks | {MODEL_LABEL: str(request.model or "")},
+        environment=request.environment,
+        network=name,
+        ports={hosting.PORT: request.port},
+        gpus=request.gpus,
+    )
+    container: Container | None = None
     try:
         engine.create_network(name, marks)
-        container = engine.create(
-            ContainerSpec(
-                image=request.image.id,
-                command=[hosting.COMMAND],
-                name=name,
-                labels=marks | {MODEL_LABEL: str(request.model or "")},
-                environment=request.environment,
-                mounts=[_model_mount(engine, request, marks)],
-                network=name,
-                ports={hosting.PORT: request.port},
-                gpus=request.gpus,
-            )
-        )
+        container = engine.create(replace(spec, mounts=[_model_mount(engine, request, marks)]))
         if request.model and request.model.is_dir():
             _check_mount(container, request.model)
         container.start()
-    except CannotStart as error:
-        labels.remove_job(engine, project, request.name)
-        raise EndpointFailed(
-            f"the container cannot start\n{error.message}\nSageMaker would say: {hosting.cannot_start()}",
-            hint=error.hint,
-        ) from error
-    except BaseException:
-        labels.remove_job(engine, project, request.name)
+    except BaseException as error:
+        if container:
+            container.remove()
+        _remove_rest(engine, request.name)
+        if isinstance(error, CannotStart):
+            said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
+            raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
         raise
     return container, _Follower(container, progress)
 
@@ -192,7 +200,7 @@ def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, s
         return Mount(paths.MODEL, read_only=True)
     if request.model.is_dir():
         return Mount(paths.MODEL, str(request.model), read_only=True)
-    volume = engine.create_volume(f"byoc-{request.name}-model", marks)
+    volume = engine.create_volume(_model_volume(request.name), marks)
     # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
     filler = engine.create(
         ContainerSpec(

@@ -22,12 +22,14 @@ class Interrupts:
     def __init__(self) -> None:
         self.signal = 0
         self._calls: list[Callable[[], None]] = []
+        self._after: Callable[[], None] | None = None
         self._threads: list[threading.Thread] = []
         self._before: dict[signal.Signals, object] = {}
 
-    def on_signal(self, *calls: Callable[[], None]) -> None:
-        """Set what the first, the second, … signal from now on does; none: Interrupted is raised again."""
+    def on_signal(self, *calls: Callable[[], None], then_raise: bool = False) -> None:
+        """Set what the first, the second, … signal from now on does; those after them do nothing, or raise again."""
         self._calls = list(calls)
+        self._after = None if then_raise else _nothing
 
     def check(self) -> None:
         """Raise Interrupted if a signal came."""
@@ -56,8 +58,8 @@ class Interrupts:
             thread = threading.Thread(target=call, daemon=True)
             self._threads.append(thread)
             thread.start()
-            if not self._calls:
-                self._calls = [_nothing]
+            if not self._calls and self._after:
+                self._calls = [self._after]
         elif first or number == signal.SIGINT:
             raise Interrupted(self.signal)
 

@@ -6,7 +6,7 @@ import os
 import socket
 from contextlib import suppress
 
-from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Engine, Thing
+from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Thing
 from byoc_cli.project import Project
 
 OWNER_LABEL = "byoc.owner"
@@ -25,13 +25,6 @@ def orphaned(thing: Thing) -> bool:
     if not rest or host != socket.gethostname():
         return False
     return _owner(int(rest)) != thing.labels[OWNER_LABEL]
-
-
-def remove_job(engine: Engine, project: Project, job: str) -> None:
-    """Remove what a job still has in the engine: containers, then networks, then volumes."""
-    for thing in engine.things(project=project.id):
-        if thing.job == job:
-            engine.remove(thing)
 
 
 def _owner(pid: int) -> str:

@@ -42,7 +42,7 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
         grace = hosting_rules.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
         progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
         if thing.kind == hosting.KIND or labels.orphaned(thing):
-            hosting.stop(engine, project, thing)
+            hosting.stop(engine, thing)
         else:
             # Its own byoc collects the artifacts, and removes it.
             engine.container(thing.id).stop(grace)

@@ -18,6 +18,7 @@ from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Exit, Image, Mount
 from byoc_cli.errors import ByocError, Interrupted, MachineError
 from byoc_cli.local import labels, runs
+from byoc_cli.local.background import meanwhile
 from byoc_cli.local.collect import NoSpace, collect
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.metrics import Metrics
@@ -28,6 +29,7 @@ from byoc_cli.project import Project
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
 HOST = "algo-1"  # T-17
+_COLLECTING = "collecting the artifacts first; press Ctrl-C again to give them up"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,6 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
 
     """
     record = _Record(job, run, project)
-    # The marks are last, so that a reader of job.json never sees a job that is done and not collected.
     with Interrupts() as interrupts:
         try:
             with _container(engine, project, job) as container:
@@ -99,10 +100,10 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
                 record.enter("Training")
                 exit_ = _run(container, run, record, interrupts, progress)
                 record.enter("Uploading")
-                interrupts.on_signal(
-                    lambda: progress.log("collecting the artifacts first; press Ctrl-C again to give them up")
-                )
-                collect(container, run, progress)
+                interrupts.on_signal(lambda: progress.log(_COLLECTING), then_raise=True)
+                # An engine takes as long for a network's end as for a small model: side by side.
+                with meanwhile(lambda: engine.remove_network(container.name)):
+                    collect(container, run, progress)
         except CannotStart as error:
             raise _cannot_start(record, error) from error
         except (ByocError, Interrupted) as error:
@@ -131,31 +132,29 @@ def _container(engine: Engine, project: Project, job: TrainingJob) -> Iterator[C
         hostname=f"ip-10-0-{random.randint(0, 255)}-{random.randint(1, 254)}.ec2.internal",  # noqa: S311
         gpus=job.gpus,
     )
-    kept = False
     try:
         engine.create_network(name, marks)
         container = engine.create(spec)
         try:
             yield container
         except NoSpace as error:
-            kept = True
             error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
             raise
-        finally:
-            if not kept:
-                container.remove()
+        except BaseException:
+            container.remove()
+            raise
+        container.remove()
     finally:
-        if not kept:
-            labels.remove_job(engine, project, job.name)
+        engine.remove_network(name)
 
 
 def _lay_out(container: Container, job: TrainingJob) -> None:
     """Put the configuration where the platform puts it, all of it root's (T-11 to T-23)."""
-    config = paths.CONFIG.rsplit("/", 1)[-1]
-    data = paths.DATA.rsplit("/", 1)[-1]
+    config, data, output = (
+        path.removeprefix(f"{paths.ROOT}/") for path in (paths.CONFIG, paths.DATA, paths.OUTPUT_DATA)
+    )
     files = {f"{config}/{name}": text for name, text in _config_files(job).items()}
-    container.put(paths.INPUT, _tar([config, data], files))
-    container.put(paths.OUTPUT, _tar([data], {}))
+    container.put(paths.ROOT, _tar([config, data, output], files))
 
 
 def _config_files(job: TrainingJob, *, redacted: bool = False) -> dict[str, str]:

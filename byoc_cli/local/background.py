@@ -1,0 +1,33 @@
+"""Two things at once, where an engine's own latency would be waited for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+from byoc_cli.errors import ByocError
+
+
+@contextmanager
+def meanwhile(call: Callable[[], object]) -> Iterator[None]:
+    """Try `call` beside the block, and wait for both; who needs its outcome looks again."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(call)
+        yield
+    with suppress(ByocError):
+        future.result()
+
+
+def side_by_side(*calls: Callable[[], object], abandon: Callable[[], None]) -> None:
+    """Run all at once. When one fails, or a signal comes, `abandon` tells the others to end, and that is raised."""
+    pool = ThreadPoolExecutor(len(calls))
+    futures = [pool.submit(call) for call in calls]
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:
+        abandon()
+        raise
+    finally:
+        pool.shutdown()

@@ -47,6 +47,8 @@ class Demo:
     """The commands so far, and how long each took."""
 
     console: Console
+    command: Path = BYOC
+    project: Path = PROJECT
     seconds: dict[str, float] = field(default_factory=dict)
     endpoint_may_run: bool = False
 
@@ -71,7 +73,7 @@ class Demo:
         """Run one command as a user would type it; return the last line of its stdout if that is wanted."""
         self.console.print(f"\n[bold]$ {shlex.join(['byoc', *arguments])}[/]", highlight=False)
         started = time.monotonic()
-        exit_code, result = run([str(BYOC), *arguments], result_wanted=result_wanted)
+        exit_code, result = run([str(self.command), *arguments], self.project, result_wanted=result_wanted)
         self.seconds[f"byoc {arguments[0]}"] = time.monotonic() - started
         if exit_code != 0:
             raise StepFailedError(exit_code)
@@ -79,11 +81,11 @@ class Demo:
 
     def clean_up(self) -> None:
         """Stop the endpoint after a failure. There may be none; what stop says about that is not news."""
-        subprocess.run([BYOC, "stop"], cwd=PROJECT, capture_output=True, check=False)
+        subprocess.run([self.command, "stop"], cwd=self.project, capture_output=True, check=False)
 
     def report(self, run_folder: str) -> None:
         """Print where the training curve is and how long each step took."""
-        curve = PROJECT / run_folder / "metrics.png"
+        curve = self.project / run_folder / "metrics.png"
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         table.add_column()
         table.add_column(justify="right")
@@ -113,19 +115,18 @@ def show_picture(path: Path, console: Console) -> None:
 
     for row in range(0, rows, 2):
         cells = [
-            Segment("▀", Style(color=color(column, row), bgcolor=color(column, row + 1)))
-            for column in range(columns)
+            Segment("▀", Style(color=color(column, row), bgcolor=color(column, row + 1))) for column in range(columns)
         ]
         console.print(Segments([*cells, Segment("\n")]), end="")
 
 
-def port_options() -> list[str]:
-    """Return nothing when byoc's own default port is free, else the option that names a free one."""
+def port_options(port: int = DEFAULT_PORT) -> list[str]:
+    """Return nothing when `port` (byoc's own default) is free, else the option that names a free one."""
     with socket.socket() as probe:
         # Connections of an earlier run that the kernel still remembers do not make a port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", DEFAULT_PORT))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -133,14 +134,14 @@ def port_options() -> list[str]:
     return []
 
 
-def run(command: Sequence[str], *, result_wanted: bool) -> tuple[int, str]:
-    """Run a command in the project; return its exit code and the last line of its stdout.
+def run(command: Sequence[str], folder: Path, *, result_wanted: bool) -> tuple[int, str]:
+    """Run a command in `folder`; return its exit code and the last line of its stdout.
 
     Where the result is not wanted, stdout stays the terminal itself, and the command may use its colours.
     """
     stdout = subprocess.PIPE if result_wanted else None
     last_line = ""
-    with subprocess.Popen(command, cwd=PROJECT, stdout=stdout, text=True, errors="replace") as process:
+    with subprocess.Popen(command, cwd=folder, stdout=stdout, text=True, errors="replace") as process:
         try:
             for line in process.stdout or ():
                 print(line, end="", flush=True)
@@ -180,9 +181,7 @@ def main() -> int:
     try:
         Demo(console).play()
     except StepFailedError as failure:
-        print(
-            f"\nThe demo ends here: the step above failed (exit code {failure.exit_code}).", file=sys.stderr
-        )
+        print(f"\nThe demo ends here: the step above failed (exit code {failure.exit_code}).", file=sys.stderr)
         return failure.exit_code
     except KeyboardInterrupt:
         print("\nThe demo was interrupted; no endpoint is left running.", file=sys.stderr)

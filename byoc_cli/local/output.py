@@ -6,8 +6,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r(?!$)|\n)")
-
 
 class LineMerger:
     """Joins two streams by whole lines, so that none is torn by the other; nothing is lost, nothing is changed.
@@ -18,22 +16,22 @@ class LineMerger:
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
         self.sink = sink
-        self._open: dict[str, bytes] = {}
+        self._open: dict[str, bytearray] = {}
 
     def feed(self, stream: str, chunk: bytes) -> None:
         """Take what a stream gave, in any pieces."""
-        data = self._open.pop(stream, b"") + chunk
-        end = 0
-        for found in _LINE.finditer(data):
-            end = found.end()
+        held = self._open.setdefault(stream, bytearray())
+        # Only what is new is searched: a line of megabytes comes in many pieces. (A CR that waited is looked at again.)
+        new = max(0, len(held) - 1)
+        held += chunk
+        end = max(held.rfind(b"\n", new), held.rfind(b"\r", new, len(held) - 1)) + 1
         if end:
-            self.sink(data[:end])
-        if data[end:]:
-            self._open[stream] = data[end:]
+            self.sink(bytes(held[:end]))
+            del held[:end]
 
     def close(self) -> None:
         """Give the last lines that had no newline; each gets one only if another follows."""
-        rest = [data for data in self._open.values() if data]
+        rest = [bytes(data) for data in self._open.values() if data]
         for index, data in enumerate(rest):
             self.sink(data if index == len(rest) - 1 else data + b"\n")
         self._open.clear()

@@ -1,0 +1,514 @@
+"""What every engine does, the real one and the fake: the same tests for both.
+
+A subclass gives the fixtures `engine` and `image`; the image has the programs of PROGRAMS.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import signal
+import socket
+import tarfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byoc_cli.engine.types import (
+    JOB_LABEL,
+    KIND_LABEL,
+    PROJECT_LABEL,
+    CannotStart,
+    Container,
+    ContainerSpec,
+    Engine,
+    Mount,
+    Stream,
+)
+from byoc_cli.errors import ByocError, MachineError
+from tests.fakes import Box, Program, not_executable
+
+Printed = Generator[tuple[Stream, bytes], None, int]
+
+
+def _talk(_: Box) -> Printed:
+    for number in range(3):
+        yield "stdout", b"out %d\n" % number
+        yield "stderr", b"err %d\n" % number
+    yield "stdout", b"no newline"
+    return 0
+
+
+def _fail(_: Box) -> Printed:
+    yield "stderr", b"broken\n"
+    return 7
+
+
+def _many(_: Box) -> Printed:
+    for number in range(20_000):
+        yield "stdout", b"line %d\n" % number
+    return 0
+
+
+def _bytes(_: Box) -> Printed:
+    yield "stdout", b"\xff\x00\xfe\n"
+    return 0
+
+
+def _read(box: Box) -> Printed:
+    yield "stdout", box.path("/opt/ml/input/config/a.json").read_bytes()
+    return 0
+
+
+def _write(box: Box) -> Printed:
+    model = box.path("/opt/ml/model")
+    (model / "1").mkdir()
+    (model / "1" / "weights").write_bytes(b"abc")
+    (model / "link").symlink_to("1/weights")
+    yield from ()
+    return 0
+
+
+def _greet(box: Box) -> Printed:
+    yield "stdout", f"{box.environment['GREETING']} from {box.hostname}\n".encode()
+    return 0
+
+
+def _polite(box: Box) -> Printed:
+    yield "stdout", b"ready\n"
+    box.wait_for_signal()
+    yield "stdout", b"bye\n"
+    return 3
+
+
+def _stubborn(box: Box) -> Printed:
+    yield "stdout", b"ready\n"
+    while True:
+        box.wait_for_signal()
+
+
+def _listen(box: Box) -> Printed:
+    with socket.create_server(("127.0.0.1", box.port(8080))) as server:
+        server.settimeout(0.05)
+        yield "stdout", b"ready\n"
+        while True:
+            box.check()
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.sendall(b"hello")
+
+
+_LISTEN = r"""exec python3 -c '
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+print("ready", flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(b"hello")
+    connection.close()
+'"""
+
+PROGRAMS: dict[str, tuple[Program, str]] = {
+    "talk": (_talk, "for n in 0 1 2; do echo out $n; echo err $n >&2; done; printf 'no newline'"),
+    "fail": (_fail, "echo broken >&2; exit 7"),
+    "many": (_many, "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"),
+    "bytes": (_bytes, r"printf '\377\000\376\n'"),
+    "read": (_read, "cat /opt/ml/input/config/a.json"),
+    "write": (_write, "cd /opt/ml/model && mkdir 1 && printf abc > 1/weights && ln -s 1/weights link"),
+    "greet": (_greet, 'echo "$GREETING from $(hostname)"'),
+    "polite": (_polite, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"),
+    "stubborn": (_stubborn, "trap '' TERM; echo ready; while :; do sleep 0.05; done"),
+    "listen": (_listen, _LISTEN),
+    "forbidden": (not_executable, "echo never"),
+}
+"""The same program for the fake and as a shell script; the script of `not_executable` has no execute bit."""
+
+
+def tar(files: dict[str, bytes], folders: tuple[str, ...] = ()) -> bytes:
+    """A tar of these files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
+        for folder in folders:
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            opened.addfile(member)
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o640
+            opened.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _untar(chunks: Iterator[bytes]) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as opened:
+        return {member.name.rstrip("/"): member for member in opened}
+
+
+def _of(stream: str, pieces: list[tuple[Stream, bytes]]) -> bytes:
+    return b"".join(data for name, data in pieces if name == stream)
+
+
+def _eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return seen
+
+
+class EngineContract:
+    """The tests. `project` is fresh for each, so that only its own things are seen."""
+
+    @pytest.fixture
+    def project(self, engine: Engine) -> Iterator[str]:
+        name = f"/contract/{secrets.token_hex(4)}"
+        yield name
+        for thing in sorted(
+            engine.things(project=name), key=lambda each: ["container", "network", "volume"].index(each.type)
+        ):
+            engine.remove(thing)
+
+    @pytest.fixture
+    def make(self, engine: Engine, image: str, project: str) -> Callable[..., Container]:
+        """`make("talk", mounts=[…])` creates a container of the image."""
+
+        def create(*command: str, name: str = "", **more: Any) -> Container:
+            labels = {PROJECT_LABEL: project, KIND_LABEL: "train", JOB_LABEL: "job-1"}
+            name = name or f"byoc-contract-{secrets.token_hex(6)}"
+            return engine.create(ContainerSpec(image=image, command=command, name=name, labels=labels, **more))
+
+        return create
+
+    # -- images ------------------------------------------------------------------------------------------------------
+
+    def test_an_image_is_found_by_name_and_by_id(self, engine: Engine, image: str) -> None:
+        found = engine.image(image)
+        assert found is not None
+        assert found.id.startswith("sha256:")
+        assert (found.os, found.architecture) == ("linux", "amd64")
+        again = engine.image(found.id)
+        assert again is not None
+        assert again.id == found.id
+        assert found.tagged > 1.6e9
+
+    def test_an_image_that_is_not_there_is_none(self, engine: Engine) -> None:
+        assert engine.image("byoc-contract/nothing:here") is None
+
+    def test_no_image_is_an_error_with_the_build_as_hint(self, engine: Engine, project: str) -> None:
+        spec = ContainerSpec("byoc-contract/nothing:here", ["x"], "byoc-contract-none", {PROJECT_LABEL: project})
+        with pytest.raises(ByocError, match="there is no image 'byoc-contract/nothing:here'") as caught:
+            engine.create(spec)
+        assert caught.value.hint == "byoc build"
+
+    def test_no_stand_in_is_an_empty_text(self, engine: Engine) -> None:
+        assert engine.stand_in("byoc-contract/nothing:here") == ""
+
+    def test_the_engine_says_what_it_is(self, engine: Engine) -> None:
+        info = engine.info()
+        assert info.version
+        assert info.cpus > 0
+        assert info.memory > 1 << 20
+        assert info.architecture == "amd64"
+        assert not info.remote
+
+    # -- output and end ----------------------------------------------------------------------------------------------
+
+    def test_streams_are_apart_each_in_its_order_and_complete(self, make: Callable[..., Container]) -> None:
+        container = make("talk")
+        container.start()
+        pieces = list(container.output())
+        assert _of("stdout", pieces) == b"out 0\nout 1\nout 2\nno newline"
+        assert _of("stderr", pieces) == b"err 0\nerr 1\nerr 2\n"
+        assert container.wait().code == 0
+
+    def test_many_lines_come_whole(self, make: Callable[..., Container]) -> None:
+        container = make("many")
+        container.start()
+        assert _of("stdout", list(container.output())) == b"".join(b"line %d\n" % n for n in range(20_000))
+
+    def test_bytes_that_are_no_text_come_unchanged(self, make: Callable[..., Container]) -> None:
+        container = make("bytes")
+        container.start()
+        assert _of("stdout", list(container.output())) == b"\xff\x00\xfe\n"
+
+    def test_the_exit_code_is_the_program_s(self, make: Callable[..., Container]) -> None:
+        container = make("fail")
+        container.start()
+        ended = container.wait()
+        assert (ended.code, ended.out_of_memory) == (7, False)
+        assert container.exited() == ended
+
+    def test_one_that_runs_has_not_exited(self, make: Callable[..., Container]) -> None:
+        container = make("polite")
+        assert container.exited() is None
+        container.start()
+        assert container.exited() is None
+        container.kill()
+        assert container.wait().code == 137
+
+    def test_environment_and_hostname(self, make: Callable[..., Container]) -> None:
+        container = make("greet", environment={"GREETING": "grüezi = 1"}, hostname="ip-10-0-1-2.ec2.internal")
+        container.start()
+        text = _of("stdout", list(container.output())).decode()
+        assert text == "grüezi = 1 from ip-10-0-1-2.ec2.internal\n"
+
+    def test_logs_are_there_after_the_end(self, engine: Engine, make: Callable[..., Container]) -> None:
+        made = make("talk")
+        made.start()
+        made.wait()
+        container = engine.container(made.name)
+        assert sorted(b"".join(container.logs()).split()) == sorted(
+            b"out 0 out 1 out 2 err 0 err 1 err 2 no newline".split()
+        )
+
+    @pytest.mark.parametrize("tail", [0, 1, 2])
+    def test_the_last_lines_of_the_log(self, make: Callable[..., Container], tail: int) -> None:
+        container = make("many")
+        container.start()
+        container.wait()
+        expected = b"".join(b"line %d\n" % n for n in range(20_000 - tail, 20_000))
+        assert b"".join(container.logs(tail=tail)) == expected
+
+    def test_following_a_log_ends_with_the_container(self, make: Callable[..., Container]) -> None:
+        container = make("polite")
+        container.start()
+        logs = container.logs(follow=True)
+        assert next(data for data in logs if data) == b"ready\n"
+        container.stop(10)
+        assert b"".join(logs) == b"bye\n"
+
+    # -- what cannot start -------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(("program", "code", "hint"), [("missing", 127, "missing"), ("forbidden", 126, "chmod +x")])
+    def test_a_program_that_cannot_be_executed(
+        self, make: Callable[..., Container], program: str, code: int, hint: str
+    ) -> None:
+        container = make(program)
+        with pytest.raises(CannotStart) as caught:
+            container.start()
+        assert caught.value.exit_code_of_program == code
+        assert program in caught.value.message
+        assert hint in caught.value.hint
+
+    def test_a_gpu_that_is_not_there(self, make: Callable[..., Container]) -> None:
+        container = make("talk", gpus="all")
+        with pytest.raises(MachineError, match="no GPU"):
+            container.start()
+        container.remove()
+
+    def test_a_network_that_is_not_there(self, make: Callable[..., Container]) -> None:
+        with pytest.raises(ByocError, match=r"network .*not found"):
+            make("talk", network="byoc-contract-no-such-network").start()
+
+    def test_a_name_that_is_taken(self, make: Callable[..., Container]) -> None:
+        first = make("talk")
+        with pytest.raises(ByocError, match=r"(?i)already in use"):
+            make("talk", name=first.name)
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def test_what_is_put_before_the_start_is_there(self, make: Callable[..., Container]) -> None:
+        container = make("read", mounts=[Mount("/opt/ml/input")])
+        container.put("/opt/ml/input", tar({"config/a.json": b"{}\n"}, folders=("config",)))
+        container.start()
+        assert _of("stdout", list(container.output())) == b"{}\n"
+
+    def test_put_takes_chunks_and_gzip(self, make: Callable[..., Container]) -> None:
+        import gzip
+
+        data = gzip.compress(tar({"config/a.json": b"1\n"}, folders=("config",)))
+        container = make("read", mounts=[Mount("/opt/ml/input")])
+        container.put("/opt/ml/input", iter([data[:7], data[7:]]))
+        container.start()
+        assert _of("stdout", list(container.output())) == b"1\n"
+
+    def test_put_into_a_folder_that_is_not_there(self, make: Callable[..., Container]) -> None:
+        with pytest.raises(ByocError):
+            make("read").put("/no/such/folder", tar({"a": b""}))
+
+    def test_put_into_what_is_mounted_read_only(self, make: Callable[..., Container], tmp_path: Path) -> None:
+        model = tmp_path / "model"
+        model.mkdir()
+        container = make("read", mounts=[Mount("/opt/ml/model", str(model), read_only=True)])
+        with pytest.raises(ByocError, match="read-only"):
+            container.put("/opt/ml/model", tar({"a": b""}))
+        assert list(model.iterdir()) == []
+
+    def test_get_is_a_tar_that_begins_with_the_last_part(self, make: Callable[..., Container]) -> None:
+        container = make("write", mounts=[Mount("/opt/ml/model")])
+        container.start()
+        assert container.wait().code == 0
+        found = _untar(container.get("/opt/ml/model"))
+        assert set(found) == {"model", "model/1", "model/1/weights", "model/link"}
+        assert found["model/1/weights"].size == 3
+        assert found["model/link"].linkname == "1/weights"
+
+    def test_get_of_nothing_is_nothing(self, make: Callable[..., Container]) -> None:
+        assert list(make("talk").get("/opt/ml/no/such")) == []
+
+    def test_stat_looks_through_mounts_before_the_start(self, make: Callable[..., Container], tmp_path: Path) -> None:
+        (tmp_path / "data").write_bytes(b"12345")
+        container = make("talk", mounts=[Mount("/opt/ml/input"), Mount("/opt/ml/input/data/a", str(tmp_path))])
+        seen = container.stat("/opt/ml/input/data/a/data")
+        assert seen is not None
+        assert (seen.name, seen.size) == ("data", 5)
+        assert container.stat("/opt/ml/input/data/a/nothing") is None
+
+    def test_stat_tells_a_folder_by_its_mode(self, make: Callable[..., Container]) -> None:
+        container = make("talk", mounts=[Mount("/opt/ml/input")])
+        container.put("/opt/ml/input", tar({"config/a.json": b"{}"}, folders=("config",)))
+        folder, file = container.stat("/opt/ml/input/config"), container.stat("/opt/ml/input/config/a.json")
+        assert folder is not None
+        assert file is not None
+        assert folder.mode >> 31 == 1
+        assert file.mode == 0o640
+
+    # -- signals -----------------------------------------------------------------------------------------------------
+
+    def test_stop_sends_sigterm_and_waits(self, make: Callable[..., Container]) -> None:
+        container = make("polite")
+        container.start()
+        output = container.output()
+        assert next(output) == ("stdout", b"ready\n")
+        container.stop(10)
+        assert container.exited() is not None
+        assert container.wait().code == 3
+        assert list(output) == [("stdout", b"bye\n")]
+        assert container.was_signalled()
+
+    def test_stop_kills_after_the_grace(self, make: Callable[..., Container]) -> None:
+        container = make("stubborn")
+        container.start()
+        assert next(container.output()) == ("stdout", b"ready\n")
+        start = time.monotonic()
+        container.stop(1)
+        assert container.wait().code == 128 + signal.SIGKILL
+        assert 0.9 < time.monotonic() - start < 5
+
+    def test_one_that_ended_by_itself_was_not_signalled(self, make: Callable[..., Container]) -> None:
+        container = make("fail")
+        container.start()
+        container.wait()
+        assert not container.was_signalled()
+
+    def test_stop_and_kill_after_the_end_do_nothing(self, make: Callable[..., Container]) -> None:
+        container = make("fail")
+        container.start()
+        container.wait()
+        container.stop(1)
+        container.kill()
+        assert container.wait().code == 7
+
+    # -- things ------------------------------------------------------------------------------------------------------
+
+    def test_things_are_found_by_their_label(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        labels = {PROJECT_LABEL: project, KIND_LABEL: "train", JOB_LABEL: "job-1", "more": "x"}
+        network, volume = f"byoc-contract-{secrets.token_hex(4)}", f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(network, labels)
+        assert engine.create_volume(volume, labels) == volume
+        container = make("talk")
+        found = {thing.type: thing for thing in engine.things(project=project)}
+        assert {kind: thing.name for kind, thing in found.items()} == {
+            "container": container.name,
+            "network": network,
+            "volume": volume,
+        }
+        assert all((thing.kind, thing.job, thing.project) == ("train", "job-1", project) for thing in found.values())
+        assert found["volume"].labels["more"] == "x"
+        assert {thing.name for thing in engine.things()} >= {container.name, network, volume}
+        assert engine.things(project=project + "x") == []
+
+    def test_a_container_s_state(self, engine: Engine, make: Callable[..., Container], project: str) -> None:
+        container = make("polite")
+
+        def state() -> tuple[str, bool]:
+            (thing,) = engine.things(project=project)
+            return thing.state, thing.running
+
+        assert state() == ("created", False)
+        container.start()
+        assert state() == ("running", True)
+        container.kill()
+        container.wait()
+        assert state() == ("exited", False)
+
+    def test_a_container_is_found_by_name_and_id(self, engine: Engine, make: Callable[..., Container]) -> None:
+        made = make("talk")
+        assert engine.container(made.name).id == made.id
+        assert engine.container(made.id).name == made.name
+        with pytest.raises(ByocError, match="there is no container 'byoc-contract-nothing'"):
+            engine.container("byoc-contract-nothing")
+
+    def test_remove_takes_the_fresh_volumes_along(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        container = make("polite", mounts=[Mount("/opt/ml/input"), Mount("/opt/ml/model")])
+        assert sorted(thing.type for thing in engine.things(project=project)) == ["container", "volume", "volume"]
+        container.start()
+        container.remove()
+        assert engine.things(project=project) == []
+
+    def test_removing_twice_is_fine(self, engine: Engine, make: Callable[..., Container], project: str) -> None:
+        labels = {PROJECT_LABEL: project}
+        engine.create_network(f"byoc-contract-{secrets.token_hex(4)}", labels)
+        engine.create_volume(f"byoc-contract-{secrets.token_hex(4)}", labels)
+        container = make("talk")
+        things = sorted(engine.things(project=project), key=lambda thing: thing.type)
+        for thing in [*things, *things]:
+            engine.remove(thing)
+        container.remove()
+        container.stop(1)
+        container.kill()
+        assert engine.things(project=project) == []
+
+    def test_a_volume_lives_longer_than_its_container(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        volume = engine.create_volume(f"byoc-contract-{secrets.token_hex(4)}", {PROJECT_LABEL: project})
+        filler = make("talk", mounts=[Mount("/opt/ml/input", volume)])
+        filler.put("/opt/ml/input", tar({"config/a.json": b"kept\n"}, folders=("config",)))
+        filler.remove()
+        container = make("read", mounts=[Mount("/opt/ml/input", volume, read_only=True)])
+        container.start()
+        assert _of("stdout", list(container.output())) == b"kept\n"
+
+    # -- ports -------------------------------------------------------------------------------------------------------
+
+    def test_a_published_port_answers_on_this_machine(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        container = make("listen", ports={8080: 0})
+        container.start()
+        assert next(container.output()) == ("stdout", b"ready\n")
+        port = container.port(8080)
+        assert port > 1024
+        (thing,) = engine.things(project=project)
+        assert thing.ports == {8080: port}
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                return connection.recv(5)
+
+        assert _eventually(ask) == b"hello"
+        container.kill()
+
+    def test_a_port_that_another_container_holds(self, make: Callable[..., Container]) -> None:
+        first = make("listen", ports={8080: 0})
+        first.start()
+        with pytest.raises(MachineError, match="port is taken") as caught:
+            make("listen", ports={8080: first.port(8080)}).start()
+        assert "--port" in caught.value.hint
+        first.kill()
+
+    def test_a_port_that_is_not_published_is_zero(self, make: Callable[..., Container]) -> None:
+        container = make("polite")
+        container.start()
+        assert container.port(8080) == 0
+        container.kill()

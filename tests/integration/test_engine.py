@@ -1,0 +1,68 @@
+"""The real engine does what tests/engine_contract.py says, as the fake does."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+
+from byoc_cli.engine.docker_engine import DockerEngine, connect
+from byoc_cli.engine.types import Container
+from tests.engine_contract import PROGRAMS, EngineContract
+from tests.fakes import not_executable
+
+STAND_IN = "byoc-base:bookworm-py3.11"
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def real() -> DockerEngine:
+    return connect()
+
+
+@pytest.fixture(scope="module")
+def programs_image(docker_client: docker.DockerClient) -> Iterator[str]:
+    """An image with the contract's programs as shell scripts on its PATH."""
+    name = f"byoc-contract:{secrets.token_hex(4)}"
+    made = docker_client.api.create_container(STAND_IN, ["true"])["Id"]
+    docker_client.api.put_archive(made, "/usr/local/bin", _scripts())
+    repository, tag = name.split(":")
+    docker_client.api.commit(made, repository, tag)
+    docker_client.api.remove_container(made)
+    yield name
+    docker_client.api.remove_image(name, force=True)
+
+
+def _scripts() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, (program, script) in PROGRAMS.items():
+            data = f"#!/bin/sh\n{script}\n".encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o644 if program is not_executable else 0o755
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+class TestDockerEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, real: DockerEngine) -> DockerEngine:
+        return real
+
+    @pytest.fixture
+    def image(self, programs_image: str) -> str:
+        return programs_image
+
+    def test_ports_are_open_to_this_machine_only(
+        self, make: Callable[..., Container], docker_client: docker.DockerClient
+    ) -> None:
+        container = make("listen", ports={8080: 0})
+        container.start()
+        ports = docker_client.api.inspect_container(container.id)["NetworkSettings"]["Ports"]
+        assert [binding["HostIp"] for binding in ports["8080/tcp"]] == ["127.0.0.1"]
+        container.kill()

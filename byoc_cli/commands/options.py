@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Session:
         # An image id is no reference, and is good all the same.
         reference = given if given.startswith("sha256:") else str(image_ref.parse(given or project.image).tagged)
         image = self.engine.image(reference)
+        if image is None and re.fullmatch(r"[0-9a-f]{6,64}", given) and (image := self.engine.image(given)):
+            reference = image.id  # the short form that `docker images` shows
         if image is None:
             raise ByocError(
                 f"there is no image '{reference}' here",
@@ -195,7 +198,7 @@ def path_of(value: str, base: Path, what: str) -> Path:
     """
     path = (base / Path(value).expanduser()).resolve()
     if not path.exists():
-        raise UsageError(f"{what}: there is no '{value}'\nlooked for {path}")
+        raise UsageError(f"{what}: there is no such file or folder\nlooked for {path}", hint="give a path that exists")
     return path
 
 

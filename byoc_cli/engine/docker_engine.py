@@ -309,6 +309,8 @@ def _exit(state: Mapping[str, Any]) -> Exit:
 def _image(row: Mapping[str, Any]) -> Image:
     # LastTagTime moves with each build, `Created` does not where every step was cached.
     tagged = max(_seconds(row.get("Created", "")), _seconds((row.get("Metadata") or {}).get("LastTagTime", "")))
+    config = row.get("Config") or {}
+    user = str(config.get("User") or "").partition(":")[0]
     return Image(
         id=row["Id"],
         tags=row.get("RepoTags") or [],
@@ -317,7 +319,8 @@ def _image(row: Mapping[str, Any]) -> Image:
         architecture=row.get("Architecture", ""),
         os=row.get("Os", ""),
         size=int(row.get("Size", 0)),
-        labels=(row.get("Config") or {}).get("Labels") or {},
+        labels=config.get("Labels") or {},
+        user="" if user in {"root", "0"} else user,
     )
 
 

@@ -72,7 +72,10 @@ class FileStat:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in the engine; `tagged` is when it last got a name (seconds since the epoch), `size` in bytes."""
+    """An image in the engine.
+
+    `tagged` is when it last got a name (seconds since the epoch), `size` in bytes; `user` is "" for root.
+    """
 
     id: str
     tags: Sequence[str]
@@ -82,6 +85,7 @@ class Image:
     os: str
     size: int
     labels: Mapping[str, str]
+    user: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import stat
 import tarfile
 import time
@@ -29,6 +30,10 @@ from byoc_cli.project import Project
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
 HOST = "algo-1"  # T-17
+_EXIT_CODES = {
+    126: "126 means that a file is not executable: `chmod +x` it in the Dockerfile",
+    127: "127 means that a program was not found: look at the shebang of `train` and at PATH",
+}
 _COLLECTING = "collecting the artifacts first; press Ctrl-C again to give them up"
 
 
@@ -262,7 +267,7 @@ def _judge(record: _Record, exit_: Exit, interrupts: Interrupts, progress: Progr
     if exit_.code != 0:
         reason = training.failure_reason(_failure_file(run), exit_.code, out_of_memory=exit_.out_of_memory)
         description = record.end("Failed", reason, ExitCode=exit_.code)
-        raise JobFailed(_failure_text(record, reason, exit_), hint=_failure_hint(exit_, run), result=description)
+        raise JobFailed(_failure_text(record, reason, exit_), hint=_failure_hint(record, exit_), result=description)
     for name in record.metrics.silent():
         progress.warn(f"metric '{name}' never matched the log", f"its regex is {record.job.metrics[name]!r} (T-70)")
     if not any(run.model.iterdir()):
@@ -288,16 +293,24 @@ def _failure_text(record: _Record, reason: str, exit_: Exit) -> str:
     return f"the training job failed\n{last}{memory}FailureReason: {reason}"
 
 
-def _failure_hint(exit_: Exit, run: Run) -> str:
-    if exit_.code == 127:
-        return f"127 means that a program was not found: look at the shebang of `train` and at PATH; log: {run.log}"
-    if exit_.code == 126:
-        return f"126 means that a file is not executable: `chmod +x` it in the Dockerfile; log: {run.log}"
-    if not _failure_file(run):
-        return (
-            f"write the cause to {paths.OUTPUT}/{paths.FAILURE_FILE} to see it as FailureReason (T-32); log: {run.log}"
-        )
-    return f"log: {run.log}"
+def _failure_hint(record: _Record, exit_: Exit) -> str:
+    return f"{_remedy(record, exit_)}; the whole log: {record.run.log}".removeprefix("; ")
+
+
+def _remedy(record: _Record, exit_: Exit) -> str:
+    """What to do about it, as far as the end tells."""
+    last = record.tail.text.rpartition("\n")[2]
+    if re.fullmatch(r"exec /\S+: exec format error", last):  # the kernel's word, before `train` began
+        return "give `train` a shebang as its first line, or build for the engine's platform (I-06)"
+    if re.fullmatch(r"exec /\S+: no such file or directory", last):
+        return "the interpreter in the first line of `train` is not in the image, or the line ends with CR LF (I-06)"
+    if exit_.code in _EXIT_CODES:
+        return _EXIT_CODES[exit_.code]
+    if _failure_file(record.run):
+        return ""
+    if user := record.job.image.user:
+        return f"the image's USER is {user}, and {paths.ROOT} is root's, as in the cloud: leave USER out (T-60)"
+    return f"write the cause to {paths.OUTPUT}/{paths.FAILURE_FILE} to see it as FailureReason (T-32)"
 
 
 class _Record:

@@ -72,7 +72,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file '{path}'") from error
+        raise UsageError(
+            f"there is no file '{path}'\nlooked in {path.absolute().parent}", hint="byoc predict FILE"
+        ) from error
     except OSError as error:
         raise UsageError(f"'{path}' cannot be read\n{error.strerror}") from error
 
@@ -167,8 +169,21 @@ def one_line(body: bytes) -> str:
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False) if b"\n" in body else body.decode()
 
 
-def _json(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
+    """Parse JSON as web servers send it (Python's NaN and Infinity too).
+
+    Raises:
+        ValueError: it is none; says where.
+
+    """
     try:
         return json.loads(body)
-    except (ValueError, RecursionError):
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return parse_json(body)
+    except ValueError:
         return None

@@ -115,7 +115,8 @@ def load(start: Path, environ: Mapping[str, str] | None = None) -> Project:
 
     """
     if not start.is_dir():
-        raise UsageError(f"'{start}' is not a folder" if start.exists() else f"there is no folder '{start}'")
+        what = f"'{start}' is not a folder" if start.exists() else f"there is no folder '{start}'"
+        raise UsageError(f"{what}\na project is the folder of a Dockerfile", hint="byoc build DIR")
     root, file = find(start.resolve())
     table = _table(file) if file else {}
     return _override(_Reader(file or root / FILE_NAME).project(root, file, table), environ or os.environ)

@@ -71,7 +71,7 @@ def _project(load: Callable[[], Project]) -> tuple[Project | None, Finding]:
 
 def _engine(info: EngineInfo) -> Finding:
     machine = f"{info.operating_system or info.name}, {info.cpus} CPUs, {info.memory / 2**30:.1f} GiB"
-    seen = f"Docker Engine {info.version} on {machine}, {info.address}"
+    seen = f"Docker Engine {info.version} on {machine}, {info.address if info.remote else 'local'}"
     if info.remote:
         return Finding("engine", "warn", seen, "local-train and serve need an engine that sees this machine's files")
     if info.containerd_store:

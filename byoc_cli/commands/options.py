@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byoc_cli import project as projects
 from byoc_cli.console import Console
 from byoc_cli.errors import ByocError, UsageError
-from byoc_cli.project import Project
 
 if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
+    from byoc_cli.project import Project
 
 ImageArgument = Annotated[
     str, typer.Argument(metavar="IMAGE", help="An image; the project's without it.", show_default=False)
@@ -65,7 +64,9 @@ class Session:
 
     def project(self, folder: Path | None = None) -> Project:
         """Return the project of a folder, the current one without it."""
-        return projects.load(folder or Path.cwd())
+        from byoc_cli import project  # late: --help needs no project
+
+        return project.load(folder or Path.cwd())
 
     def image(self, given: str, project: Project) -> tuple[str, Image]:
         """Return (reference, image) of what was given, else of the project.

@@ -176,6 +176,7 @@ def _each(
             if several:
                 error.message = f"{sent.source}: {error.message}"
             raise
+        _check_json(response, accept)
         if output:
             output.write_bytes(response.body)
             session.console.log(f"{len(response.body):,} bytes of {response.content_type or 'unknown type'}: {output}")
@@ -184,6 +185,22 @@ def _each(
         else:
             _show(session.console, project, sent, response, several=several)
     return Outcome()
+
+
+def _check_json(response: Response, accept: str) -> None:
+    """See that an answer that says it is JSON (or, saying nothing, was asked to be) is JSON."""
+    from byoc_cli import payload
+    from byoc_cli.endpoint import InvocationFailed
+
+    if "json" in (response.content_type or accept) and "lines" not in response.content_type:
+        try:
+            payload.parse_json(response.body)
+        except ValueError as error:
+            start = response.body[:200].decode(errors="replace")
+            said = response.content_type or "nothing of its type"
+            raise InvocationFailed(
+                f"the answer is not JSON, though it says {said}\n{error}\nit begins: {start}"
+            ) from error
 
 
 def _show_json(console: Console, response: Response, *, several: bool) -> None:

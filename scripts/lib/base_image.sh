@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # The base image where no registry answers: Debian's own Python in the role of python:3.11-slim-bookworm.
 #
-# `byoc build` finds such a substitute by its label (byoc.base-for=<the reference that it stands for>), so the name of the
-# image is free. Its shape follows the official image where users notice: python, pip and their 3.11 names in /usr/local/bin,
-# pip may install into the system, apt works, LANG=C.UTF-8, `python3` as the command.
+# `byoc build` finds such a stand-in among the images called byoc-base, by its label byoc.base-for=<the reference that it
+# stands for> (the label alone would not do: images made from the stand-in inherit it). Its shape follows the official image
+# where users notice: python, pip and their 3.11 names in /usr/local/bin, pip may install into the system, apt works,
+# LANG=C.UTF-8, `python3` as the command.
 
 BASE_REFERENCE=python:3.11-slim-bookworm
 BASE_IMAGE=byoc-base:bookworm-py3.11
@@ -48,7 +49,7 @@ base_image_size() {
 # Whole or not at all: the file system is finished before the engine sees it, and the name is given last, after a look
 # inside. What a killed run left is removed first; the lock makes sure that nobody is using it.
 make_base_image() {
-    local work superseded candidate=byoc-base:unverified
+    local work superseded candidate=byoc-unverified:base
     have mmdebstrap || { can_install && apt_install mmdebstrap debian-archive-keyring; } || base_image_impossible
     for work in "${TMPDIR:-/var/tmp}/byoc-base-$(id -u)".*; do
         remove_tree "$work"
@@ -59,7 +60,7 @@ make_base_image() {
 
     step_note "no registry answers: making $BASE_IMAGE from Debian's packages (about a minute)"
     base_image_root "$work" || die 1 "the base image could not be made" \
-        "hint: make a local image with Python 3.11 and label it byoc.base-for=$BASE_REFERENCE"
+        "hint: make an image byoc-base:TAG with Python 3.11 and the label byoc.base-for=$BASE_REFERENCE"
     import_base_image "$work/root.tar" "$candidate"
     if ! quietly "$STATE_DIR/base-image-check.log" check_base_image "$candidate"; then
         docker_cli image rm "$candidate" >/dev/null

@@ -134,4 +134,5 @@ def _refused(response: Response) -> InvocationFailed:
 def _cause(error: BaseException) -> str:
     """Return the innermost reason: requests wraps urllib3 wraps the socket."""
     reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    return str(reason).rpartition(">: ")[2] or type(error).__name__
+    inner = [each for each in getattr(reason, "args", ()) if isinstance(each, BaseException)]
+    return str(inner[-1] if inner else reason).rpartition(">: ")[2] or type(error).__name__

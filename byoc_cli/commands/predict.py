@@ -107,7 +107,7 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
     if found:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
-        with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10))):
+        with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
             yield endpoint.Client(endpoint.url(found[0].ports[hosting.PORT]))
         return
     with _temporary(session, project) as client:
@@ -140,7 +140,7 @@ def _temporary(session: Session, project: Project) -> Iterator[Client]:
 
 
 @contextmanager
-def _with_log(log) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def _with_log(log, hint: str = "") -> Iterator[None]:  # type: ignore[no-untyped-def]
     """Add the container's last lines to what went wrong with an invocation."""
     from byoc_cli.endpoint import InvocationFailed
     from byoc_cli.local.output import indented
@@ -148,10 +148,10 @@ def _with_log(log) -> Iterator[None]:  # type: ignore[no-untyped-def]
     try:
         yield
     except InvocationFailed as error:
-        text = log().decode(errors="replace").strip()
+        text = log().decode(errors="replace").strip("\r\n")
         if text:
             error.message += f"\nthe container's last lines:\n{indented(text)}"
-        error.hint = error.hint or "byoc logs"
+        error.hint = error.hint or hint
         raise
 
 

@@ -14,12 +14,12 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _REFERENCE = re.compile(
-    rf"^(?:(?P<host>{_HOST})/)??(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}))?$",
+    rf"(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}))?",
     re.ASCII,
 )
 ECR_HOST = re.compile(
-    r"^(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\."
+    r"^(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d)\."
     r"(?:amazonaws\.|on\.aws|on\.amazonwebservices\.|c2s\.|sc2s\.|cloud\.adc|csp\.)"
 )
 """An ECR registry in any partition: the account that owns it and its region."""
@@ -66,7 +66,7 @@ def parse(text: str) -> ImageRef:
     host, slash, rest = text.partition("/")
     # As Docker does: the first part is a host only with a dot, a port, or the name localhost.
     is_host = bool(slash) and ("." in host or ":" in host or host == "localhost")
-    found = _REFERENCE.match(rest if is_host else text)
+    found = _REFERENCE.fullmatch(rest if is_host else text)
     if is_host and not re.fullmatch(_HOST, host):
         found = None
     if found is None:

@@ -55,7 +55,7 @@ def environment_problems(variables: Mapping[str, str]) -> list[str]:
     if len(variables) > 100:
         problems.append(f"{len(variables)} environment variables; at most 100 are allowed (H-08)")
     for name, value in variables.items():
-        if not _VARIABLE.match(name) or len(name) > 1024:
+        if not _VARIABLE.fullmatch(name) or len(name) > 1024:
             problems.append(f"environment variable '{name}': a name is letters, digits and '_' (H-08)")
         if len(value) > 1024:
             problems.append(

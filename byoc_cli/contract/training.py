@@ -97,7 +97,7 @@ def failure_reason(failure_file: str, exit_code: int, *, out_of_memory: bool) ->
 
 def job_name_problem(name: str) -> str:
     """Why `name` is not a training job's name, or "" (T-25)."""
-    if _JOB_NAME.match(name):
+    if _JOB_NAME.fullmatch(name):
         return ""
     if len(name) > 63:
         return f"it has {len(name)} characters, at most 63 are allowed"
@@ -122,7 +122,7 @@ def channel_problems(names: Sequence[str]) -> list[str]:
     problems = [
         f"channel '{name}': a name is 1 to 64 letters, digits, '.', '-' and '_' (T-55)"
         for name in names
-        if not _CHANNEL_NAME.match(name) or name in {".", ".."}
+        if not _CHANNEL_NAME.fullmatch(name) or name in {".", ".."}
     ]
     if len(names) > 20:
         problems.append(f"{len(names)} channels; at most 20 are allowed (T-55)")
@@ -135,7 +135,7 @@ def environment_problems(variables: Mapping[str, str]) -> list[str]:
     if len(variables) > 100:
         problems.append(f"{len(variables)} environment variables; at most 100 are allowed (T-26)")
     for name, value in variables.items():
-        if not _VARIABLE.match(name) or len(name) > 512:
+        if not _VARIABLE.fullmatch(name) or len(name) > 512:
             problems.append(f"environment variable '{name}': a name is letters, digits and '_' (T-26)")
         if len(value) > 512:
             problems.append(f"environment variable '{name}': its value has {len(value)} characters, at most 512 (T-26)")

@@ -1,0 +1,115 @@
+"""One container through docker-py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import docker
+import docker.errors
+from docker.utils import decode_json_header
+
+from byoc_cli.engine import faults
+from byoc_cli.engine.docker_rows import exit_of, seconds_of
+from byoc_cli.engine.types import Exit, FileStat, Stream
+
+
+class DockerContainer:
+    """A `Container`."""
+
+    def __init__(self, api: docker.APIClient, container_id: str, name: str) -> None:
+        self.api = api
+        self.id = container_id
+        self.name = name
+        self._output: Iterator[tuple[bytes | None, bytes | None]] = iter(())
+
+    def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
+        with faults.translated():
+            self.api.put_archive(self.id, folder, tar)
+
+    def get(self, path: str) -> Iterator[bytes]:
+        with faults.translated():
+            try:
+                chunks, _ = self.api.get_archive(self.id, path, chunk_size=1 << 20)
+            except docker.errors.NotFound:
+                return
+            yield from chunks
+
+    def stat(self, path: str) -> FileStat | None:
+        # docker-py has no call for HEAD …/archive: it would fetch the whole file to look at its header.
+        url = self.api._url("/containers/{0}/archive", self.id)  # type: ignore[attr-defined]
+        with faults.translated():
+            answer = self.api.head(url, params={"path": path}, timeout=60)
+        header = answer.headers.get("x-docker-container-path-stat")
+        if answer.status_code != 200 or not header:
+            return None
+        stat = decode_json_header(header)
+        return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]))
+
+    def start(self) -> None:
+        with faults.translated():
+            # Attached before the start, so that not a byte is missed.
+            self._output = self.api.attach(self.id, stdout=True, stderr=True, stream=True, demux=True)
+            self.api.start(self.id)
+
+    def output(self) -> Iterator[tuple[Stream, bytes]]:
+        with faults.translated():
+            for stdout, stderr in self._output:
+                if stdout:
+                    yield "stdout", stdout
+                if stderr:
+                    yield "stderr", stderr
+
+    def wait(self) -> Exit:
+        with faults.translated():
+            self.api.wait(self.id)
+            return exit_of(self.api.inspect_container(self.id)["State"])
+
+    def exited(self) -> Exit | None:
+        with faults.translated():
+            state = self.api.inspect_container(self.id)["State"]
+        return None if state["Status"] in {"created", "running", "paused", "restarting"} else exit_of(state)
+
+    def was_signalled(self) -> bool:
+        with faults.translated():
+            row = self.api.inspect_container(self.id)
+            # An `until` in the past, or the call would wait for it.
+            since, until = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"]) + 0.001
+            kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
+                since=f"{since:.6f}",
+                until=f"{until:.6f}",
+                filters={"container": self.id, "event": "kill"},
+                decode=True,
+            )
+            return next(iter(kills), None) is not None
+
+    def stop(self, grace: float) -> None:
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.stop(self.id, timeout=int(grace))
+
+    def kill(self) -> None:
+        with faults.translated():
+            try:
+                self.api.kill(self.id)
+            except docker.errors.APIError as error:
+                if error.status_code not in {404, 409}:  # gone, or not running any more
+                    raise
+
+    def logs(self, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:
+        with faults.translated():
+            lines = self.api.logs(self.id, stream=True, follow=follow, tail="all" if tail is None else tail)
+            yield from lines
+
+    def port(self, port: int) -> int:
+        with faults.translated():
+            bindings = self.api.inspect_container(self.id)["NetworkSettings"]["Ports"].get(f"{port}/tcp")
+        return int(bindings[0]["HostPort"]) if bindings else 0
+
+    def remove(self) -> None:
+        with faults.translated():
+            try:
+                self.api.remove_container(self.id, v=True, force=True)
+            except docker.errors.APIError as error:
+                # 404: gone; 409: somebody else is removing it just now.
+                if error.status_code not in {404, 409}:
+                    raise

@@ -7,72 +7,31 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 import time
-import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import uvicorn
-from batching import MAX_BATCH, Batcher
 from model_files import ServedModel
-from predict_api import (
-    IMAGE_SHAPE,
-    BadRequestError,
-    check_content_type,
-    decode_request,
-    encode_error,
-    encode_predictions,
-    encode_status,
-)
-from runtimes import Runtime, load_runtime
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
-_JSON = "application/json"
+    from batching import Batcher
 
 
-def build_app(model: ServedModel, batcher: Batcher) -> Starlette:
-    """Build the application: GET /v1/models/<name> and POST /v1/models/<name>:predict."""
+def load(model: ServedModel) -> Batcher:
+    """Load the model and let the runtime make its plans for the usual batch sizes (H-11)."""
+    import numpy as np
+    from batching import MAX_BATCH, Batcher
+    from predict_api import IMAGE_SHAPE
+    from runtimes import load_runtime
 
-    async def status(_request: Request) -> Response:
-        return Response(encode_status(model.version), media_type=_JSON)
-
-    async def predict(request: Request) -> Response:
-        try:
-            check_content_type(request.headers.get("content-type", ""))
-            parsed = decode_request(await request.body())
-            predictions = await batcher.predict(parsed.images)
-        except BadRequestError as error:
-            return Response(encode_error(str(error)), error.status, media_type=_JSON)
-        return Response(encode_predictions(predictions, columnar=parsed.columnar), media_type=_JSON)
-
-    async def broken(_request: Request, error: Exception) -> Response:
-        traceback.print_exception(error)
-        return Response(encode_error(f"{type(error).__name__}: {error}"), 500, media_type=_JSON)
-
-    async def malformed(request: Request, error: Exception) -> Response:
-        text = f"Malformed request: {request.method} {request.url.path}"
-        return Response(encode_error(text), getattr(error, "status_code", 404), media_type=_JSON)
-
-    path = f"/v1/models/{model.name}"
-    routes = [
-        route
-        for base in (path, f"{path}/versions/{model.version}")
-        for route in (Route(f"{base}:predict", predict, methods=["POST"]), Route(base, status, methods=["GET"]))
-    ]
-    return Starlette(routes=routes, exception_handlers={404: malformed, 405: malformed, Exception: broken})
-
-
-def warm_up(runtime: Runtime) -> None:
-    """Let the runtime make its plans for the usual batch sizes before the first request comes (H-11)."""
+    started = time.perf_counter()
+    runtime = load_runtime(model.folder)
     for size in (1, 2, MAX_BATCH):
         runtime.predict(np.zeros((size, *IMAGE_SHAPE), np.float32))
+    seconds = time.perf_counter() - started
+    print(f"model {model.name} version {model.version} loaded by {runtime.name} in {seconds:.2f} s", flush=True)
+    return Batcher(runtime.predict)
 
 
 def spare_garbage_collection() -> None:
@@ -86,13 +45,17 @@ def spare_garbage_collection() -> None:
 
 
 def serve(model: ServedModel, socket: Path) -> None:
-    """Load the model, then answer on the Unix socket until SIGTERM; requests in flight are finished (H-07)."""
-    started = time.perf_counter()
-    runtime = load_runtime(model.folder)
-    warm_up(runtime)
-    seconds = time.perf_counter() - started
-    print(f"model {model.name} version {model.version} loaded by {runtime.name} in {seconds:.2f} s", flush=True)
-    app = build_app(model, Batcher(runtime.predict))
+    """Load the model, then answer on the Unix socket until SIGTERM; requests in flight are finished (H-07).
+
+    The model loads in a thread while the HTTP libraries are imported: start-up is short because both cores
+    are busy. That is why imports stand inside the functions here.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        loading = pool.submit(load, model)
+        import uvicorn
+        from http_app import build_app
+
+        app = build_app(model, loading.result())
     config = uvicorn.Config(app, uds=str(socket), log_level="warning", access_log=False, lifespan="off")
     spare_garbage_collection()
     uvicorn.Server(config).run()
@@ -106,10 +69,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="folder of version folders")
     parser.add_argument("--version", type=int, required=True)
     options = parser.parse_args()
-    try:
-        serve(ServedModel(options.name, options.base, options.version), options.socket)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    serve(ServedModel(options.name, options.base, options.version), options.socket)
 
 
 if __name__ == "__main__":

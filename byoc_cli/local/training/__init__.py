@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import random
 import re
-import stat
-import tarfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from byoc_cli.contract import paths, training
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Exit, Image, Mount
-from byoc_cli.errors import ByocError, Interrupted, MachineError
-from byoc_cli.local import labels, runs
+from byoc_cli.engine.types import CannotStart, Container, Engine, Exit
+from byoc_cli.errors import ByocError, Interrupted
+from byoc_cli.local import runs
 from byoc_cli.local.background import meanwhile
-from byoc_cli.local.collect import NoSpace, collect
+from byoc_cli.local.collect import collect
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.metrics import Metrics
-from byoc_cli.local.output import LineMerger, Tail, indented
+from byoc_cli.local.output import LineMerger, indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.container import check_mounts, job_container, lay_out

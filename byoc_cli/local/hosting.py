@@ -16,8 +16,10 @@ from byoc_cli.contract import hosting, paths
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
 from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
 from byoc_cli.local import labels, runs
+from byoc_cli.local.follower import Follower
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.output import LineMerger, Tail, indented
+from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
 
@@ -161,7 +163,7 @@ def _model_volume(name: str) -> str:
 
 def _start(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
-) -> tuple[Container, _Follower]:
+) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
     check_port(engine, request.port)
     marks = labels.for_job(project, KIND, request.name, detached=request.detached)
@@ -191,7 +193,7 @@ def _start(
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
             raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
         raise
-    return container, _Follower(container, progress)
+    return container, Follower(container, progress)
 
 
 def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
@@ -233,46 +235,7 @@ def _check_mount(container: Container, model: Path) -> None:
         )
 
 
-def check_port(engine: Engine, port: int) -> None:
-    """See that a port is free before anything is made.
-
-    Raises:
-        MachineError: it is taken; says by whom.
-
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            if isinstance(error, PermissionError):
-                raise MachineError(
-                    f"port {port} may not be used by this user", hint="choose one above 1024 with --port"
-                ) from error
-            raise MachineError(
-                f"port {port} is taken\n{_holder(engine, port)}", hint="choose another one with --port"
-            ) from error
-
-
-def _holder(engine: Engine, port: int) -> str:
-    for thing in engine.things():
-        if thing.running and port in thing.ports.values():
-            return f"by the {thing.kind} '{thing.job}' of {thing.project}"
-    import psutil  # late: only for this message
-
-    with suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if (
-                connection.laddr
-                and connection.laddr.port == port
-                and connection.status == psutil.CONN_LISTEN
-                and connection.pid
-            ):
-                return f"by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return "by another program (of another user)"
-
-
-def _wait(container: Container, request: EndpointRequest, follower: _Follower, interrupts: Interrupts) -> Endpoint:
+def _wait(container: Container, request: EndpointRequest, follower: Follower, interrupts: Interrupts) -> Endpoint:
     """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
     port = request.port or container.port(hosting.PORT)
     last_look = 0.0
@@ -318,33 +281,3 @@ def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
 def _stop(container: Container, progress: Progress) -> None:
     progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
     container.stop(hosting.STOP_GRACE_SECONDS)
-
-
-class _Follower:
-    """Reads a container's output in a thread: to the terminal, and its tail for an error."""
-
-    def __init__(self, container: Container, progress: Progress) -> None:
-        self.tail = Tail()
-        self.ended = False
-        self._progress = progress
-        self._container = container
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for the last byte of a container that has ended."""
-        self._thread.join(timeout=5)
-
-    def _follow(self) -> None:
-        merger = LineMerger(self._sink)
-        try:
-            for stream, chunk in self._container.output():
-                merger.feed(stream, chunk)
-        except (ByocError, Interrupted, ValueError):
-            pass  # the engine went away, or the container was removed under us: the waiting side says so
-        merger.close()
-        self.ended = True
-
-    def _sink(self, data: bytes) -> None:
-        self.tail.feed(data)
-        self._progress.output(data)

@@ -1,0 +1,40 @@
+"""Read a container's output beside whatever else goes on."""
+
+from __future__ import annotations
+
+import threading
+
+from byoc_cli.engine.types import Container
+from byoc_cli.errors import ByocError, Interrupted
+from byoc_cli.local.output import LineMerger, Tail
+from byoc_cli.local.progress import Progress
+
+
+class Follower:
+    """Reads a container's output in a thread: to the terminal, and its tail for an error."""
+
+    def __init__(self, container: Container, progress: Progress) -> None:
+        self.tail = Tail()
+        self.ended = False
+        self._progress = progress
+        self._container = container
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the last byte of a container that has ended."""
+        self._thread.join(timeout=5)
+
+    def _follow(self) -> None:
+        merger = LineMerger(self._sink)
+        try:
+            for stream, chunk in self._container.output():
+                merger.feed(stream, chunk)
+        except (ByocError, Interrupted, ValueError):
+            pass  # the engine went away, or the container was removed under us: the waiting side says so
+        merger.close()
+        self.ended = True
+
+    def _sink(self, data: bytes) -> None:
+        self.tail.feed(data)
+        self._progress.output(data)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 import tarfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
-from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
+from byoc_cli.errors import ByocError, MachineError, UsageError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.output import LineMerger, Tail, indented
+from byoc_cli.local.output import indented
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project

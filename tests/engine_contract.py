@@ -284,7 +284,14 @@ class EngineContract:
 
     # -- what cannot start -------------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(("program", "code", "hint"), [("missing", 127, "missing"), ("forbidden", 126, "chmod +x")])
+    @pytest.mark.parametrize(
+        ("program", "code", "hint"),
+        [
+            ("missing", 127, "put an executable `missing` on the image's PATH"),
+            ("forbidden", 127, "put an executable `forbidden` on the image's PATH"),
+            ("/usr/local/bin/forbidden", 126, "chmod +x"),
+        ],
+    )
     def test_a_program_that_cannot_be_executed(
         self, make: Callable[..., Container], program: str, code: int, hint: str
     ) -> None:

@@ -212,8 +212,13 @@ class FakeContainer:
     def start(self) -> None:
         spec, program = self._life.spec, self._life.program
         word = spec.command[0]
-        if program is None:
-            raise CannotStart(f'exec: "{word}": executable file not found in $PATH', 127, hint=f"add `{word}`")
+        # As runc: on PATH it looks for what can be executed, and finds nothing else.
+        if program is None or (program is not_executable and "/" not in word):
+            raise CannotStart(
+                f'exec: "{word}": executable file not found in $PATH',
+                127,
+                hint=f"put an executable `{word}` on the image's PATH",
+            )
         if program is not_executable:
             raise CannotStart(f'exec: "{word}": permission denied', 126, hint=f"chmod +x {word}")
         if spec.gpus != "none" and not self._engine.gpus:
@@ -352,7 +357,7 @@ class FakeEngine:
         self.lives[life_id] = _Life(
             id=life_id,
             spec=spec,
-            program=self.images[image.id][1].get(spec.command[0]),
+            program=self.images[image.id][1].get(posixpath.basename(spec.command[0])),
             box=Box(spec, folder, mounts, ports),
             ports=ports,
             read_only=[mount.target for mount in spec.mounts if mount.read_only],

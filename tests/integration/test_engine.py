@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import secrets
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator
 
 import docker
@@ -21,8 +23,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def real() -> DockerEngine:
-    return connect()
+def real() -> Iterator[DockerEngine]:
+    engine = connect()
+    yield engine
+    engine.api.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,14 @@ def _scripts() -> bytes:
 
 
 class TestDockerEngine(EngineContract):
+    @pytest.fixture(autouse=True)
+    def collected(self) -> Iterator[None]:
+        """docker-py never closes the connection of an attach: the garbage collector does, and it warns."""
+        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
     @pytest.fixture
     def engine(self, real: DockerEngine) -> DockerEngine:
         return real

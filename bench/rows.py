@@ -1,0 +1,33 @@
+"""The table of rows, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench import rows_byoc, rows_container, rows_sdk
+from bench.figures import Figure
+from bench.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Row:
+    """`measure` gives one figure or several; `optional` tells why the row is left out, "" where it can run."""
+
+    measure: Callable[[Workshop], list[Figure]]
+    about: str
+    optional: Callable[[Workshop], str] | None = None
+
+
+ROWS: Mapping[str, Row] = {
+    "help": Row(rows_byoc.help_, "byoc --help"),
+    "local-train": Row(rows_byoc.local_train, "byoc local-train of a container that exits at once"),
+    "channel": Row(rows_byoc.channel, "the same with 2 GB in 20,000 files"),
+    "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
+    "collect": Row(rows_byoc.collect, "collecting a model of 1 GiB"),
+    "cifar10": Row(rows_container.cifar10, "100 steps of the bundled container: accuracy and time"),
+    "image-size": Row(rows_container.image_size, "the bundled image's size"),
+    "serve-start": Row(rows_container.serve_start, "the bundled image: start to /ping 200"),
+    "invocations": Row(rows_container.invocations, "/invocations: p50, p99, requests a second"),
+    "sdk": Row(rows_sdk.sdk, "the SageMaker SDK 2.x's local mode", rows_sdk.missing),
+}

@@ -22,6 +22,7 @@ from byoc_cli.errors import UsageError
 FILE_NAME = "byoc.toml"
 HOME_NAME = ".byoc"
 DEFAULT_PLATFORM = "linux/amd64"  # what SageMaker runs, but for Graviton types (I-04)
+_PLATFORM = r"linux/[a-z0-9]+(/v\d+)?"
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def load(start: Path, environ: Mapping[str, str] | None = None) -> Project:
         raise UsageError(f"{what}\na project is the folder of a Dockerfile", hint="byoc build DIR")
     root, file = find(start.resolve())
     table = _table(file) if file else {}
-    return _override(_Reader(file or root / FILE_NAME).project(root, file, table), environ or os.environ)
+    project = _Reader(file or root / FILE_NAME).project(root, file, table)
+    return _override(project, os.environ if environ is None else environ)
 
 
 def find(start: Path) -> tuple[Path, Path | None]:
@@ -155,11 +157,20 @@ def _table(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not valid TOML\n{error}") from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read\n{error.strerror}") from error
-    return content if file.name == FILE_NAME else dict(content.get("tool", {}).get("byoc", {}))
+    if file.name == FILE_NAME:
+        return content
+    reader = _Reader(file)
+    return reader.section(reader.section(content, "", "tool"), "tool", "byoc")
 
 
 def _override(project: Project, environ: Mapping[str, str]) -> Project:
     """Let BYOC_IMAGE and BYOC_PLATFORM win over the file."""
+    try:
+        image_ref.parse(environ.get("BYOC_IMAGE") or project.image)
+    except UsageError as error:
+        raise UsageError(f"BYOC_IMAGE is wrong\n{error}", hint=error.hint) from error
+    if not re.fullmatch(_PLATFORM, environ.get("BYOC_PLATFORM") or project.platform):
+        raise UsageError(f"BYOC_PLATFORM is wrong\n'{environ['BYOC_PLATFORM']}' is no platform of SageMaker's")
     changes = {
         key: environ[name]
         for key, name in (("image", "BYOC_IMAGE"), ("platform", "BYOC_PLATFORM"))
@@ -184,7 +195,7 @@ class _Reader:
         except UsageError as error:
             raise self.wrong("image", str(error)) from error
         platform = self.text(table, "", "platform", DEFAULT_PLATFORM)
-        if not re.fullmatch(r"linux/[a-z0-9]+(/v\d+)?", platform):
+        if not re.fullmatch(_PLATFORM, platform):
             raise self.wrong(
                 "platform", f"'{platform}' is no platform of SageMaker's", "linux/amd64, or linux/arm64 for Graviton"
             )

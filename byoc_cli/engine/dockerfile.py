@@ -6,6 +6,7 @@ By hand, because what is read is also written back to the letter, and dockerfile
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,7 +100,9 @@ def parse(text: str, args: Mapping[str, str] | None = None) -> Dockerfile:
         else:
             head.append(line)
             if line.word == "ARG":
-                defaults |= _arguments(line.rest)
+                for name, value in _arguments(line.rest).items():
+                    values = {**defaults, **{key: given for key, given in (args or {}).items() if key in defaults}}
+                    defaults[name] = None if value is None else _expand(value, values)
     if not stages:
         raise ByocError("the Dockerfile has no FROM", hint="its first instruction names the image to start from")
     return Dockerfile(tuple(head), tuple(Stage(base, name, tuple(lines)) for base, name, lines in stages), defaults)
@@ -125,7 +128,7 @@ def classic(file: Dockerfile, target: str, secrets: Mapping[str, str]) -> str:
             lines += _classic_run(line, {} if index == last else secrets) if line.word == "RUN" else [line.text]
             if line.heredoc:
                 raise _only_buildkit("a here-document (<<EOF)")
-            flag = re.search(r"--(chmod|link|parents|exclude)\b", line.rest)
+            flag = re.match(r"(?:--\S+\s+)*?--(chmod|link|parents|exclude)\b", line.rest)
             if flag and line.word in {"COPY", "ADD"}:
                 raise _only_buildkit(f"{line.word} --{flag[1]}")
     return "\n".join(lines) + "\n"
@@ -159,7 +162,8 @@ def _only_buildkit(what: str) -> ByocError:
 def _instructions(text: str) -> list[Instruction]:
     """Split into instructions: continuation lines joined, comments and empty lines inside them dropped."""
     lines = text.removeprefix("\ufeff").splitlines()
-    escape = "`" if lines and re.match(r"#\s*escape\s*=\s*`", lines[0]) else "\\"
+    directives = itertools.takewhile(re.compile(r"#\s*\w+\s*=").match, lines)
+    escape = "`" if any(re.match(r"#\s*escape\s*=\s*`", line, re.IGNORECASE) for line in directives) else "\\"
     found: list[Instruction] = []
     at = 0
     while at < len(lines):
@@ -172,9 +176,10 @@ def _instructions(text: str) -> list[Instruction]:
             joined += line.removesuffix(escape).rstrip() + " " if line.endswith(escape) else line
             if not line.endswith(escape):
                 break
-        word, _, rest = joined.strip().partition(" ")
+        word, *others = joined.split(maxsplit=1) or [""]
         if not word:
             continue
+        rest = others[0] if others else ""
         end = _heredoc_end(word, rest, lines, at)
         found.append(Instruction(word.upper(), rest.strip(), "\n".join(lines[start:end]), heredoc=end > at))
         at = end

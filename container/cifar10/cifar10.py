@@ -21,7 +21,7 @@ from checkpoints import CheckpointFolder
 from sagemaker_job import JobError, StopRequest, fail, find_tfrecords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from hyperparameters import Hyperparameters
     from training import Trainer
@@ -69,14 +69,13 @@ def run(folders: Folders, settings: Hyperparameters, stop: StopRequest) -> None:
         evaluate(trainer, input_pipeline.evaluation_batches(eval_file, _EVALUATION_BATCH), stop)
 
 
-def train(trainer: Trainer, batches: Iterable[Any], checkpoints: CheckpointFolder, stop: StopRequest) -> None:
+def train(trainer: Trainer, batches: Iterator[Any], checkpoints: CheckpointFolder, stop: StopRequest) -> None:
     """Take the steps that are left, print a line of metrics now and then, save checkpoints."""
     settings = trainer.settings
     first_step, started = trainer.step, time.monotonic()
     saved = first_step
-    iterator = iter(batches)
     while trainer.step < settings.train_steps and not stop:
-        trainer.take_step(next(iterator))
+        trainer.take_step(next(batches))
         last = trainer.step == settings.train_steps
         if last or trainer.step % settings.log_steps == 0:
             print(trainer.metrics_line(), flush=True)
@@ -94,7 +93,7 @@ def train(trainer: Trainer, batches: Iterable[Any], checkpoints: CheckpointFolde
         )
 
 
-def evaluate(trainer: Trainer, batches: Iterable[Any], stop: StopRequest) -> None:
+def evaluate(trainer: Trainer, batches: Iterator[Any], stop: StopRequest) -> None:
     """Print loss and accuracy on the 10,000 test pictures."""
     started = time.monotonic()
     for batch in batches:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from sagemaker_job import JobError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    Batch = tuple[tf.Tensor, tf.Tensor]
 
 _SHUFFLE_BUFFER = 10_000  # records, 31 MB
 _DEPTH, _HEIGHT, _WIDTH = 3, 32, 32
@@ -17,16 +22,25 @@ _FEATURES = {
 }
 
 
-def training_batches(path: Path, batch_size: int, seed: int) -> tf.data.Dataset:
+def training_batches(path: Path, batch_size: int, seed: int) -> Iterator[Batch]:
     """Yield ([batch, 32, 32, 3] float32 from 0 to 255, [batch] int64) without end, shuffled and flipped."""
     records = tf.data.TFRecordDataset(str(path)).shuffle(_SHUFFLE_BUFFER, seed=seed).repeat()
     batches = records.batch(batch_size, drop_remainder=True).map(_decode)
-    return batches.map(_flip_some).prefetch(2)
+    return _checked(batches.map(_flip_some).prefetch(2), path)
 
 
-def evaluation_batches(path: Path, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(path: Path, batch_size: int) -> Iterator[Batch]:
     """Yield every picture once, in the file's order, in the form of `training_batches`."""
-    return tf.data.TFRecordDataset(str(path)).batch(batch_size).map(_decode).prefetch(2)
+    return _checked(tf.data.TFRecordDataset(str(path)).batch(batch_size).map(_decode).prefetch(2), path)
+
+
+def _checked(batches: tf.data.Dataset, path: Path) -> Iterator[Batch]:
+    """Yield the batches; a file that is broken, or is not CIFAR-10, is a JobError that names it."""
+    try:
+        yield from batches
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        reason = re.sub(r"\{\{.*?\}\} |\[Op:.*", "", error.message.splitlines()[0]).strip()
+        raise JobError(f"{path.name} cannot be read as CIFAR-10 TFRecords: {reason}") from error
 
 
 def _decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -45,10 +45,7 @@ class Trainer:
 
     def take_step(self, batch: Any) -> None:
         """Take one optimizer step on ([batch, 32, 32, 3] float32 from 0 to 255, [batch] int64)."""
-        try:
-            self._train_graph(batch)
-        except tf.errors.DataLossError as error:
-            raise _corrupt(error) from error
+        self._train_graph(batch)
         self.step += 1
 
     def evaluate_batch(self, batch: Any) -> None:
@@ -113,7 +110,3 @@ class Trainer:
     def _mean_loss(self, labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
         targets = tf.one_hot(labels, CLASS_COUNT) * (1 - smoothing) + smoothing / CLASS_COUNT
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-
-
-def _corrupt(error: tf.errors.DataLossError) -> JobError:
-    return JobError(f"the training data is corrupt: {error.message.splitlines()[0]}")

@@ -1,18 +1,176 @@
-"""ECR, the registry that SageMaker pulls from."""
+"""ECR, the registry that SageMaker pulls from. The host is always taken from what AWS answers, never composed."""
 
 from __future__ import annotations
 
 import base64
-
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from byoc_cli import image_ref
-from byoc_cli.errors import MachineError
+from byoc_cli.cloud import account as accounts
+from byoc_cli.cloud import faults
+from byoc_cli.cloud.account import Account
+from byoc_cli.contract import image as rules
+from byoc_cli.errors import ByocError, MachineError, UsageError
+
+SEVERITIES = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
+
+
+@dataclass(frozen=True)
+class RepositorySettings:
+    """How a repository is made, if it is. `keep` images stay (0: all); `allow_accounts` may pull."""
+
+    create: bool = True
+    immutable: bool = False
+    kms_key: str = ""
+    keep: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    allow_accounts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as ECR has it: its text to the byte, and the digest of that."""
+
+    digest: str
+    media_type: str
+    text: str
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The manifest, parsed."""
+        return dict(json.loads(self.text))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that it names: what a pull fetches."""
+        content = self.content
+        parts = [*content.get("layers", []), content.get("config", {})]
+        return sum(int(part.get("size", 0)) for part in parts)
+
+
+class Ecr:
+    """One account's registry in one region."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._client = account.client("ecr")
+
+    def repository(self, name: str) -> dict[str, Any] | None:
+        """Describe a repository; None where there is none."""
+        with faults.translated(f"the repository '{name}' cannot be looked up"):
+            try:
+                found = self._client.describe_repositories(repositoryNames=[name])["repositories"]
+            except self._client.exceptions.RepositoryNotFoundException:
+                return None
+        return dict(found[0]) if found else None
+
+    def create(self, name: str, settings: RepositorySettings) -> tuple[dict[str, Any], bool]:
+        """Make a repository; gives (its description, whether it was us): another push may be faster."""
+        options: dict[str, Any] = {
+            "imageScanningConfiguration": {"scanOnPush": True},
+            "imageTagMutability": "IMMUTABLE" if settings.immutable else "MUTABLE",
+            "tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
+        }
+        if settings.kms_key:
+            options["encryptionConfiguration"] = {"encryptionType": "KMS", "kmsKey": settings.kms_key}
+        with faults.translated(f"the repository '{name}' cannot be made"):
+            try:
+                made = self._client.create_repository(repositoryName=name, **options)["repository"]
+            except self._client.exceptions.RepositoryAlreadyExistsException:
+                found = self.repository(name)
+                if found is None:
+                    raise
+                return found, False
+        with faults.translated(f"the repository '{name}' was made, but not all of its settings"):
+            if settings.keep:
+                self._client.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=_lifecycle(settings.keep))
+            if settings.allow_accounts:
+                policy = _pull_policy(settings.allow_accounts, self.account.arn.split(":")[1])
+                self._client.set_repository_policy(repositoryName=name, policyText=policy)
+        return dict(made), True
+
+    def token(self) -> tuple[str, str]:
+        """Return (user, password) for a push or a pull; good for twelve hours."""
+        with faults.translated("AWS gives no login for ECR"):
+            data = self._client.get_authorization_token()["authorizationData"][0]
+        user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+        return user, password
+
+    def manifest(self, repository: str, *, tag: str = "", digest: str = "") -> Manifest | None:
+        """Read a manifest; None where there is no such image."""
+        image_id = {"imageDigest": digest} if digest else {"imageTag": tag}
+        with faults.translated(f"the image in '{repository}' cannot be read back"):
+            answer = self._client.batch_get_image(
+                repositoryName=repository, imageIds=[image_id], acceptedMediaTypes=list(rules.MANIFESTS)
+            )
+        if not answer.get("images"):
+            return None
+        image = answer["images"][0]
+        text = str(image["imageManifest"])
+        media_type = image.get("imageManifestMediaType") or json.loads(text).get("mediaType", "")
+        return Manifest(str(image["imageId"]["imageDigest"]), str(media_type), text)
+
+    def put(self, repository: str, tag: str, text: str, media_type: str) -> str:
+        """Write a manifest under a tag, its blobs being there; gives its digest."""
+        with faults.translated(f"the manifest cannot be written to '{repository}:{tag}'"):
+            try:
+                answer = self._client.put_image(
+                    repositoryName=repository, imageTag=tag, imageManifest=text, imageManifestMediaType=media_type
+                )
+            except self._client.exceptions.ImageTagAlreadyExistsException as error:
+                raise ByocError(
+                    f"'{repository}:{tag}' exists already, and its tags are immutable", hint="push under another --tag"
+                ) from error
+            except self._client.exceptions.ImageAlreadyExistsException:
+                found = self.manifest(repository, tag=tag)
+                if found is None:
+                    raise
+                return found.digest
+        return str(answer["image"]["imageId"]["imageDigest"])
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """Delete a tag; with its last tag the manifest goes, too."""
+        with faults.translated(f"the tag '{repository}:{tag}' cannot be deleted"):
+            self._client.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+
+    def findings(self, repository: str, digest: str) -> dict[str, int] | None:
+        """Counts of a finished scan by severity, None while it goes on.
+
+        Raises:
+            ByocError: the scan failed, or the image cannot be scanned.
+
+        """
+        image = {"imageDigest": digest}
+        with faults.translated("the scan's findings cannot be read"):
+            try:
+                answer = self._client.describe_image_scan_findings(repositoryName=repository, imageId=image)
+            except self._client.exceptions.ScanNotFoundException:
+                self._client.start_image_scan(repositoryName=repository, imageId=image)
+                return None
+        status = answer["imageScanStatus"]
+        if status["status"] in {"COMPLETE", "ACTIVE"}:
+            return {
+                str(key): int(value)
+                for key, value in answer["imageScanFindings"].get("findingSeverityCounts", {}).items()
+            }
+        if status["status"] in {
+            "FAILED",
+            "UNSUPPORTED_IMAGE",
+            "SCAN_ELIGIBILITY_EXPIRED",
+            "FINDINGS_UNAVAILABLE",
+            "LIMIT_EXCEEDED",
+        }:
+            raise ByocError(
+                f"the image cannot be scanned\n{status['status']}: {status.get('description', '')}".rstrip(": ")
+            )
+        return None
 
 
 def login(host: str) -> tuple[str, str]:
-    """Return (user, password) for an ECR host, asked in the region and for the account that it names.
+    """Return (user, password) for an ECR host, asked in the region that it names.
 
     Raises:
         MachineError: AWS gives none; says which of its errors.
@@ -21,12 +179,38 @@ def login(host: str) -> tuple[str, str]:
     found = image_ref.ECR_HOST.match(host)
     assert found, f"{host} is no ECR host"
     try:
-        client = boto3.Session().client("ecr", region_name=found["region"])
-        data = client.get_authorization_token()["authorizationData"][0]
-    except (BotoCoreError, ClientError) as error:
-        raise MachineError(
-            f"{host} needs a login, and AWS gives none\n{error}",
-            hint="check your AWS credentials (`aws sts get-caller-identity`); the action is ecr:GetAuthorizationToken",
-        ) from error
-    user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-    return user, password
+        return Ecr(accounts.account(found["region"])).token()
+    except ByocError as error:
+        raise MachineError(f"{host} needs a login\n{error.message}", hint=error.hint) from error
+
+
+def check_repository_name(name: str) -> None:
+    """See that ECR would take a repository's name.
+
+    Raises:
+        UsageError: it would not; says the rule.
+
+    """
+    if problem := rules.repository_problem(name):
+        raise UsageError(f"'{name}' is no name for a repository\n{problem}", hint="choose one with --repository")
+
+
+def _lifecycle(keep: int) -> str:
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep}
+    rule = {
+        "rulePriority": 1,
+        "description": f"keep the last {keep} images",
+        "selection": selection,
+        "action": {"type": "expire"},
+    }
+    return json.dumps({"rules": [rule]})
+
+
+def _pull_policy(accounts_: Sequence[str], partition: str) -> str:
+    statement = {
+        "Sid": "AllowPull",
+        "Effect": "Allow",
+        "Principal": {"AWS": [f"arn:{partition}:iam::{account}:root" for account in accounts_]},
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -24,19 +24,11 @@ import docker.utils.build
 from byoc_cli.engine import builders, context, dockerfile, faults
 from byoc_cli.engine.build_progress import BuildWatcher, Classic, Plain, RawJson
 from byoc_cli.engine.docker_engine import DockerEngine
-from byoc_cli.engine.types import Image
+from byoc_cli.engine.types import Credentials, Image
 from byoc_cli.errors import ByocError
 
 TAIL_LINES = 20
 _CANCEL_SECONDS = 15
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """For one registry."""
-
-    user: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,14 @@ Stream = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """A login for one registry; the password shows up nowhere."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Mount:
     """What is at `target` in the container: the host's path or the volume `source`, "" a fresh volume of root's."""
 

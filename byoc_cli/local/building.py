@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from byoc_cli import image_ref
 from byoc_cli.contract import hosting, training
 from byoc_cli.engine import builders, context, dockerfile
-from byoc_cli.engine.build import BuildRequest, Credentials, build
+from byoc_cli.engine.build import BuildRequest, build
 from byoc_cli.engine.build_progress import BuildWatcher
 from byoc_cli.engine.docker_engine import DockerEngine
-from byoc_cli.engine.types import Engine, Image
+from byoc_cli.engine.types import Credentials, Engine, Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import host_settings, runs
 from byoc_cli.local.progress import Progress

@@ -1,0 +1,103 @@
+"""botocore's exceptions, turned into what a user can act on.
+
+ClientError is not a BotoCoreError: both are caught. What AWS says is in `Error.Code`; digits there are a proxy's page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+
+from byoc_cli.errors import ByocError, MachineError, UsageError
+
+_LOGIN = "`aws configure`, `aws sso login`, or AWS_PROFILE"
+_EXPIRED = f"your AWS credentials have expired; renew them: {_LOGIN}"
+_WRONG_KEY = f"AWS does not know these credentials: {_LOGIN}"
+_CLOCK = "compare this machine's clock with the time, and check the secret key"
+_THROTTLED = "AWS asks for fewer requests; try again in a minute"
+
+_CODES: Mapping[str, tuple[type[ByocError], str]] = {
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), (MachineError, _EXPIRED)),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"),
+        (MachineError, _WRONG_KEY),
+    ),
+    **dict.fromkeys(
+        ("InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"), (MachineError, _CLOCK)
+    ),
+    **dict.fromkeys(
+        ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"),
+        (ByocError, _THROTTLED),
+    ),
+    "LimitExceededException": (ByocError, "delete repositories, or ask AWS for a higher quota (Service Quotas, ECR)"),
+    "KmsException": (ByocError, "check that the key exists in this region, and that you may use it"),
+    "InvalidParameterException": (UsageError, "see the message: ECR names the parameter"),
+}
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+_BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], str]] = (
+    ((boto.NoCredentialsError,), MachineError, _LOGIN),
+    ((boto.PartialCredentialsError, boto.CredentialRetrievalError), MachineError, f"complete them: {_LOGIN}"),
+    ((boto.SSOError, boto.TokenRetrievalError), MachineError, "log in again: `aws sso login`"),
+    ((boto.ProfileNotFound,), UsageError, "`aws configure list-profiles` lists them"),
+    ((boto.NoRegionError,), UsageError, "--region us-west-2, or AWS_REGION"),
+    ((boto.InvalidRegionError, boto.UnknownRegionError), UsageError, "a region is a word like us-west-2"),
+    ((boto.SSLError,), MachineError, "behind a proxy that opens TLS, set AWS_CA_BUNDLE to its CA"),
+    ((boto.ParamValidationError,), UsageError, ""),
+    (
+        (boto.HTTPClientError, boto.EndpointConnectionError),
+        MachineError,
+        "check the network, HTTPS_PROXY, and that the region exists",
+    ),
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Let nothing of botocore out; `what` says what was wanted ("the repository 'x' cannot be made")."""
+    try:
+        yield
+    except ClientError as error:
+        raise client_fault(error, what) from error
+    except BotoCoreError as error:
+        raise core_fault(error, what) from error
+    except ValueError as error:  # botocore raises a few bare ones, for endpoints and regions
+        raise UsageError(f"{what}\n{error}") from error
+
+
+def client_fault(error: ClientError, what: str) -> ByocError:
+    """What AWS answered."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    said = str(error.response.get("Error", {}).get("Message", "")) or str(error)
+    if code.isdigit():
+        return MachineError(
+            f"{what}\nnot AWS but something in between answered, with HTTP status {code}",
+            hint="check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL",
+        )
+    cause = f"{what}\n{code}: {said}"
+    if code in _DENIED:
+        return MachineError(cause, hint=_permission(error, said))
+    kind, hint = _CODES.get(code, (ByocError, ""))
+    return kind(cause, hint=hint)
+
+
+def _permission(error: ClientError, said: str) -> str:
+    """Name the missing action, and the statement that allows it."""
+    found = re.search(r"perform: ([\w-]+:\w+)(?: on resource: (\S+))?", said)
+    action = found[1] if found else f"(the action of {error.operation_name})"
+    resource = (found[2] if found and found[2] else "*").rstrip(".")
+    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
+    return f"{action} is missing; ask for this IAM statement: {statement}"
+
+
+def core_fault(error: BotoCoreError, what: str) -> ByocError:
+    """What went wrong before AWS could answer."""
+    for classes, kind, hint in _BEFORE_AWS:
+        if isinstance(error, classes):
+            return kind(f"{what}\n{error}", hint=hint)
+    return ByocError(f"{what}\n{error}")

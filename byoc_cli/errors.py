@@ -3,7 +3,8 @@
 ByocError              1  what you asked for failed (a build, a job, an endpoint, a check)
   UsageError           2  a wrong option or a wrong byoc.toml
   MachineError         3  this machine is not ready (Docker, credentials, a taken port, no GPU)
-Interrupted       130/143  byoc itself was told to stop (a KeyboardInterrupt, so that no `except Exception` eats it)
+Interrupted       130/143  byoc itself was told to stop (not an Exception, which something might eat; nor a
+                           KeyboardInterrupt, of which Typer makes 130, whatever the signal was)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class MachineError(ByocError):
     exit_code = 3
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(BaseException):
     """Ctrl-C (130), SIGTERM (143) or a closed terminal (129)."""
 
     def __init__(self, signal_number: int, *, result: Mapping[str, Any] | None = None) -> None:

@@ -40,7 +40,7 @@ def test_an_interrupt_says_which_signal(number: signal.Signals, code: int) -> No
 
 def test_no_except_exception_eats_an_interrupt() -> None:
     assert not issubclass(Interrupted, Exception)
-    assert issubclass(Interrupted, KeyboardInterrupt)
+    assert not issubclass(Interrupted, KeyboardInterrupt), "Typer makes 130 of that, whatever the signal was"
 
 
 def test_an_error_carries_what_why_and_what_to_do() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from byoc_cli import __version__
-from byoc_cli.commands import build, clean, doctor, local_train, logs, predict, ps, serve, stop
+from byoc_cli.commands import build, clean, doctor, local_train, login, logs, predict, ps, push, serve, stop
 from byoc_cli.commands.options import Doors, command
 from byoc_cli.console import Console
 from byoc_cli.errors import ByocError, Interrupted
@@ -23,10 +23,12 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
     ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
     ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),
+    ("push", push.push, push.EXAMPLES, "Push the image to ECR, and prove that SageMaker takes it."),
     ("stop", stop.stop, stop.EXAMPLES, "Stop an endpoint or a job."),
     ("ps", ps.ps, ps.EXAMPLES, "List jobs and endpoints."),
     ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
     ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
+    ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
 )
 

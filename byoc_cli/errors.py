@@ -22,7 +22,7 @@ class ByocError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", result: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", result: Any = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

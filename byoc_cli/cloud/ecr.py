@@ -94,10 +94,16 @@ class Ecr:
 
     def token(self) -> tuple[str, str]:
         """Return (user, password) for a push or a pull; good for twelve hours."""
+        _, user, password = self.registry_login()
+        return user, password
+
+    def registry_login(self) -> tuple[str, str, str]:
+        """Return (registry, user, password)."""
         with faults.translated("AWS gives no login for ECR"):
             data = self._client.get_authorization_token()["authorizationData"][0]
+        # Split at the first ":", and not .strip("AWS:"): a token may begin or end with these letters.
         user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-        return user, password
+        return str(data["proxyEndpoint"]).partition("://")[2], user, password
 
     def manifest(self, repository: str, *, tag: str = "", digest: str = "") -> Manifest | None:
         """Read a manifest; None where there is no such image."""

@@ -37,7 +37,7 @@ class LayerProgress:
 class PushWatcher(Protocol):
     """Is told how far each layer is."""
 
-    def __call__(self, progress: LayerProgress) -> None:
+    def __call__(self, at: LayerProgress, /) -> None:
         """A layer went on."""
 
 

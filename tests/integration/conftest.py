@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 import pytest
+import requests
 
-REPOSITORY = Path(__file__).parents[2]
-BYOC = str(Path(sys.executable).with_name("byoc"))
-STAND_IN = "byoc-base:bookworm-py3.11"
+from tests.integration.world import BYOC, REPOSITORY, Byoc, copied, make_project, nothing_stays
+
+Build = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -27,58 +29,74 @@ def docker_client() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-Inventory = tuple[set[str], set[str], set[str]]
-
-
-def inventory(client: docker.DockerClient) -> Inventory:
-    """Every container, network and volume of the engine."""
-    return (
-        {row["Id"] for row in client.api.containers(all=True)},
-        {row["Id"] for row in client.api.networks()},
-        {row["Name"] for row in client.api.volumes()["Volumes"] or []},
-    )
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every test's own folder is in."""
+    return tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(docker_client: docker.DockerClient, request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_left(docker_client: docker.DockerClient, root: Path, request: pytest.FixtureRequest) -> Iterator[None]:
     """Count containers, networks and volumes before and after every integration test."""
-    before = inventory(docker_client)
-    yield
-    left = [sorted(now - then) for now, then in zip(inventory(docker_client), before, strict=True)]
-    assert left == [[], [], []], f"left behind (containers, networks, volumes): {left}"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a byoc process ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Byoc = Callable[..., Ran]
+    with nothing_stays(docker_client, root):
+        yield
 
 
 @pytest.fixture
-def byoc() -> Byoc:
-    """Run byoc as a user does: `byoc("build", cwd=folder)`; `env` is added to this process's environment."""
+def byoc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Byoc]:
+    """The command as a process: `byoc("build", cwd=folder)`, `byoc.start("serve", cwd=folder)`."""
+    runner = Byoc(tmp_path_factory.mktemp("output"))
+    yield runner
+    runner.close()
 
-    def run(*words: str, cwd: Path, env: dict[str, str] | None = None, stdin: str = "", timeout: float = 300) -> Ran:
-        ended = subprocess.run(
-            [BYOC, *words],
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-        return Ran(ended.returncode, ended.stdout, ended.stderr)
 
-    return run
+@pytest.fixture(scope="session")
+def session_byoc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Byoc]:
+    """The same for fixtures that many tests share."""
+    runner = Byoc(tmp_path_factory.mktemp("output"))
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="session")
+def tag(docker_client: docker.DockerClient) -> Iterator[str]:
+    """A tag of this session's own; what carries it goes at the end."""
+    name = f"test-{secrets.token_hex(4)}"
+    yield name
+    for row in docker_client.api.images(filters={"reference": f"*:{name}*"}):
+        for reference in row["RepoTags"]:
+            if name in reference:
+                docker_client.api.remove_image(reference, force=True)
+
+
+@pytest.fixture(scope="session")
+def build(session_byoc: Byoc, tag: str, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Build a folder of tests/integration/projects, once: `build("broken", "no-train")` gives the image's reference."""
+    built: dict[tuple[str, str], str] = {}
+
+    def once(name: str, target: str = "") -> str:
+        if (name, target) not in built:
+            project = copied(name, tmp_path_factory.mktemp("built"))
+            reference = f"byoc-{name}:{tag}{target and '-' + target}"
+            more = ("--target", target) if target else ()
+            ran = session_byoc("build", "--quiet", "--tag", reference, *more, cwd=project)
+            assert (ran.code, ran.stdout) == (0, f"{reference}\n"), ran.stderr
+            built[name, target] = reference
+        return built[name, target]
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def actor(build: Build) -> str:
+    """The image that does what it is told."""
+    return build("actor")
+
+
+@pytest.fixture
+def project(actor: str, tmp_path: Path) -> Path:
+    """An empty project of that image."""
+    return make_project(tmp_path / "project", actor)
 
 
 @pytest.fixture
@@ -100,7 +118,9 @@ def cifar10_data() -> Path:
 @pytest.fixture(scope="session")
 def cifar10_image() -> str:
     """The bundled container, built by byoc."""
-    built = subprocess.run([BYOC, "build", "-q"], cwd=REPOSITORY / "container", capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [BYOC, "build", "-q"], cwd=REPOSITORY / "container", capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     return built.stdout.strip()
 
@@ -111,7 +131,15 @@ def trained_model(cifar10_image: str, cifar10_data: Path, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("cifar10")
     shutil.copy(REPOSITORY / "container" / "byoc.toml", folder)
     trained = subprocess.run(
-        [BYOC, "local-train", cifar10_image, "--channel", f"training={cifar10_data}", "--hyperparam", "train-steps=100"],
+        [
+            BYOC,
+            "local-train",
+            cifar10_image,
+            "--channel",
+            f"training={cifar10_data}",
+            "--hyperparam",
+            "train-steps=100",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -119,3 +147,36 @@ def trained_model(cifar10_image: str, cifar10_data: Path, tmp_path_factory: pyte
     )
     assert trained.returncode == 0, trained.stderr
     return folder / trained.stdout.strip() / "model"
+
+
+@pytest.fixture
+def unprivileged() -> tuple[str, ...]:
+    """Words before a command: root without its right to read and write everything (nothing for an ordinary user)."""
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--") if os.geteuid() == 0 else ()
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An AWS that is not: its URL, and the operations that it was asked for."""
+
+    url: str
+
+    def operations(self) -> list[str]:
+        """Name what was called, in order."""
+        recording = requests.get(f"{self.url}/moto-api/recorder/download-recording", timeout=10).text
+        return re.findall(r"X-Amz-Target\W+\w+\.(\w+)", recording, re.IGNORECASE)
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    """moto's server, recording."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    requests.post(f"{url}/moto-api/recorder/reset-recording", timeout=10)
+    requests.post(f"{url}/moto-api/recorder/start-recording", timeout=10)
+    yield Aws(url)
+    requests.post(f"{url}/moto-api/recorder/stop-recording", timeout=10)
+    server.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import BYOC, REPOSITORY
+from tests.integration.world import BYOC, REPOSITORY
 
 pytestmark = pytest.mark.integration
 
@@ -41,6 +41,12 @@ def test_every_command_of_the_example_works_as_written(free_port: int) -> None:
 
     assert said["byoc build"] == "sagemaker-tf-cifar10-example:latest\n"
     run = REPOSITORY / "container" / said["byoc local-train --hyperparam train-steps=100"].strip()
-    assert {path.name for path in run.iterdir()} >= {"job.json", "log.txt", "metrics.png", "model.tar.gz", "output.tar.gz"}
+    assert {path.name for path in run.iterdir()} >= {
+        "job.json",
+        "log.txt",
+        "metrics.png",
+        "model.tar.gz",
+        "output.tar.gz",
+    }
     assert len(said["byoc predict cat.png"].splitlines()) == 10
     assert "requests/s" in said["byoc predict cat.png --repeat 50"]

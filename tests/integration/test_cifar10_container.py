@@ -24,6 +24,7 @@ pytestmark = pytest.mark.integration
 CONTAINER = Path(__file__).parents[2] / "container"
 HARDENED: dict[str, Any] = {"user": "12345", "read_only": True, "tmpfs": {"/tmp": ""}}
 SHAPE = (32, 32, 3)
+PUBLISHED: dict[str, Any] = {"8080/tcp": ("127.0.0.1", None)}
 Start = Callable[..., Container]
 
 
@@ -251,7 +252,7 @@ def endpoint(docker_client: docker.DockerClient, cifar10_image: str, trained_mod
         ["serve"],
         volumes=[f"{trained_model}:/opt/ml/model:ro"],
         network=network.name,
-        ports={"8080/tcp": ("127.0.0.1", None)},
+        ports=PUBLISHED,
         **HARDENED,
     )
     try:
@@ -412,7 +413,7 @@ def test_sigterm_finishes_requests_and_exits_0(
         ["serve"],
         volumes=[f"{trained_model}:/opt/ml/model:ro"],
         network=network.name,
-        ports={"8080/tcp": ("127.0.0.1", None)},
+        ports=PUBLISHED,
     )
     try:
         container.start()

@@ -79,6 +79,11 @@ class Live:
         """What it printed so far."""
         return self._stderr.read_text(errors="replace")
 
+    @property
+    def raw_stderr(self) -> bytes:
+        """The same, as bytes."""
+        return self._stderr.read_bytes()
+
     def until(self, text: str, timeout: float = 60) -> None:
         """Wait until it printed `text`."""
 

@@ -71,11 +71,12 @@ class Exit:
 
 @dataclass(frozen=True)
 class FileStat:
-    """A file as the container sees it: size in bytes, `mode` as Go's os.FileMode."""
+    """A file as the container sees it: size in bytes, `mode` as Go's os.FileMode, `modified` in the engine's words."""
 
     name: str
     size: int
     mode: int
+    modified: str = ""
 
 
 @dataclass(frozen=True)

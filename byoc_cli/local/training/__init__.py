@@ -63,7 +63,7 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
         except (ByocError, Interrupted) as error:
             record.end("Stopped" if isinstance(error, Interrupted) else "Failed", str(error))
             raise
-    return _judge(record, exit_, interrupts, progress)
+        return _judge(record, exit_, interrupts, progress)
 
 
 def _run(container: Container, run: Run, record: Record, interrupts: Interrupts, progress: Progress) -> Exit:
@@ -96,7 +96,8 @@ def _run(container: Container, run: Run, record: Record, interrupts: Interrupts,
             merger.feed(stream, chunk)
         merger.close()
     exit_ = container.wait()
-    record.stopped_by_engine = container.was_signalled()
+    # By our own signal, or by another's `byoc stop` or `docker stop`: the engine knows both.
+    record.stopped = container.was_signalled()
     return exit_
 
 
@@ -113,29 +114,41 @@ def _judge(record: Record, exit_: Exit, interrupts: Interrupts, progress: Progre
     """Say how the job ended, in the platform's words."""
     run = record.run
     record.metrics.write_table(run.metrics)
-    drawn = record.metrics.draw(run.curves, record.job.name)
-    if drawn:
-        progress.log(f"curves: {run.curves}")
-    if interrupts.signal:
-        description = record.end("Stopped", ExitCode=exit_.code)
-        progress.log(f"stopped; what it left is in {run.folder}")
-        raise Interrupted(interrupts.signal, result=description)
-    if record.stopped_by_engine:
-        description = record.end("Stopped", ExitCode=exit_.code)
-        raise JobFailed(f"the training job was stopped\nwhat it left is in {run.folder}", result=description)
-    if exit_.code != 0:
+    reason = ""
+    if record.stopped:
+        status = "Stopped"
+    elif exit_.code != 0:
+        status = "Failed"
         reason = training.failure_reason(_failure_file(run), exit_.code, out_of_memory=exit_.out_of_memory)
-        description = record.end("Failed", reason, ExitCode=exit_.code)
+    else:
+        status = "Completed"
+    description = record.end(status, reason, ExitCode=exit_.code)
+    if record.metrics.draw(run.curves, record.job.name):
+        progress.log(f"curves: {run.curves}")
+    if status == "Failed":
         raise JobFailed(_failure_text(record, reason, exit_), hint=_failure_hint(record, exit_), result=description)
+    if status == "Completed":
+        runs.point_latest(record.project, run)
+        _look_back(record, description, progress)
+    else:
+        progress.log(f"stopped; what it left is in {run.folder}")
+    if interrupts.signal:
+        raise Interrupted(interrupts.signal, result=description)
+    if status == "Stopped":
+        raise JobFailed(f"the training job was stopped\nwhat it left is in {run.folder}", result=description)
+    return description
+
+
+def _look_back(record: Record, description: dict[str, Any], progress: Progress) -> None:
+    """Say what came of a completed job, and what its author may have missed."""
     for name in record.metrics.silent():
         progress.warn(f"metric '{name}' never matched the log", f"its regex is {record.job.metrics[name]!r} (T-70)")
-    if not any(run.model.iterdir()):
+    if not any(record.run.model.iterdir()):
         progress.warn(
             f"the job completed, but {paths.MODEL} is empty", "write the model there before `train` ends (T-45)"
         )
-    description = record.end("Completed", ExitCode=0)
-    runs.point_latest(record.project, run)
-    return description
+    final = " ".join(f"{metric['MetricName']}={metric['Value']:g}" for metric in description["FinalMetricDataList"])
+    progress.log(f"completed after {description['TrainingTimeInSeconds']:.1f} s {final}".rstrip())
 
 
 def _failure_file(run: Run) -> str:

@@ -25,7 +25,7 @@ class Record:
         self.project = project
         self.tail = Tail()
         self.metrics = Metrics(job.metrics)
-        self.stopped_by_engine = False
+        self.stopped = False
         self.transitions: list[dict[str, Any]] = []
         self.created = time.time()
         self.training: tuple[float, float] | None = None

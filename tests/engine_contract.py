@@ -475,6 +475,28 @@ class EngineContract:
         container.kill()
         assert engine.things(project=project) == []
 
+    def test_networks_and_volumes_are_removed_by_name(self, engine: Engine, project: str) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        engine.create_volume(name, {PROJECT_LABEL: project})
+        for _ in range(2):
+            engine.remove_network(name)
+            engine.remove_volume(name)
+        assert engine.things(project=project) == []
+
+    def test_a_network_in_use_is_not_removed(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        container = make("polite", network=name, aliases=["algo-1"])
+        container.start()
+        with pytest.raises(ByocError, match="active endpoints"):
+            engine.remove_network(name)
+        container.kill()
+        container.wait()
+        engine.remove_network(name)
+
     def test_a_volume_lives_longer_than_its_container(
         self, engine: Engine, make: Callable[..., Container], project: str
     ) -> None:

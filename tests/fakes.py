@@ -395,6 +395,14 @@ class FakeEngine:
     def create_network(self, name: str, labels: Mapping[str, str]) -> None:
         self.networks[name] = dict(labels)
 
+    def remove_network(self, name: str) -> None:
+        if any(life.spec.network == name and life.state == "running" for life in self.lives.values()):
+            raise ByocError(f"the Docker Engine refused\nnetwork {name} has active endpoints")
+        self.networks.pop(name, None)
+
+    def remove_volume(self, name: str) -> None:
+        self.volumes.pop(name, None)
+
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         self.volumes[name] = dict(labels)
         self._folder(name)
@@ -422,9 +430,9 @@ class FakeEngine:
             if thing.id in self.lives:
                 FakeContainer(self, self.lives[thing.id]).remove()
         elif thing.type == "network":
-            self.networks.pop(thing.id, None)
+            self.remove_network(thing.id)
         else:
-            self.volumes.pop(thing.id, None)
+            self.remove_volume(thing.id)
 
     def forget(self, life: _Life) -> None:
         """Drop a container and the volumes that were made for it."""

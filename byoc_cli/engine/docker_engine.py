@@ -174,16 +174,16 @@ class DockerEngine:
 
 
 def _mount(mount: Mount, labels: Mapping[str, str]) -> docker.types.Mount:
-    if mount.source:
-        return docker.types.Mount(
-            mount.target,
-            mount.source,
-            type="bind" if Path(mount.source).is_absolute() else "volume",
-            read_only=mount.read_only,
-        )
+    if Path(mount.source).is_absolute():
+        return docker.types.Mount(mount.target, mount.source, type="bind", read_only=mount.read_only)
     # no_copy: what the image has there is hidden, as in the cloud (I-08).
     return docker.types.Mount(
-        mount.target, None, type="volume", no_copy=True, labels=dict(labels), read_only=mount.read_only
+        mount.target,
+        mount.source or None,
+        type="volume",
+        no_copy=True,
+        labels=None if mount.source else dict(labels),
+        read_only=mount.read_only,
     )
 
 

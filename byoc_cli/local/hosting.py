@@ -196,11 +196,12 @@ def _start(
 
 def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
     """A folder is mounted as it is, an archive unpacked by the engine into a volume (H-03); both read-only (H-04)."""
-    if request.model is None:
-        return Mount(paths.MODEL, read_only=True)
-    if request.model.is_dir():
+    if request.model and request.model.is_dir():
         return Mount(paths.MODEL, str(request.model), read_only=True)
+    # An engine mounts no anonymous volume read-only.
     volume = engine.create_volume(_model_volume(request.name), marks)
+    if request.model is None:
+        return Mount(paths.MODEL, volume, read_only=True)
     # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
     filler = engine.create(
         ContainerSpec(

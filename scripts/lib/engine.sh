@@ -135,7 +135,8 @@ await_engine() {
 
 engine_failed() {
     local lines
-    lines=$(tail -n 10 "$ENGINE_LOG" 2>/dev/null | sed 's/^/  | /')
+    # dockerd is talkative about what goes well; that would hide the cause.
+    lines=$(grep -v 'level=info' "$ENGINE_LOG" 2>/dev/null | tail -n 10 | sed 's/^/  | /' || true)
     die 3 "the container engine does not start; its last words (all of them: $ENGINE_LOG):" "$lines" "" \
         "hint: an engine needs a machine, or a privileged container, that lets it make networks and mounts"
 }

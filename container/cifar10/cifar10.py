@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hyperparameters
 from checkpoints import CheckpointFolder
+from quiet_import import without_banner
 from sagemaker_job import JobError, StopRequest, fail, find_tfrecords
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def run(folders: Folders, settings: Hyperparameters, stop: StopRequest) -> None:
     eval_file = find_tfrecords(folders.data, "eval")
     started = time.monotonic()
     # TensorFlow takes seconds to import: only when the job's set-up is known to be right.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides what it tells about itself, not errors
-    import input_pipeline
-    from export_model import export_saved_model
-    from training import Trainer
+    with without_banner():
+        import input_pipeline
+        from export_model import export_saved_model
+        from training import Trainer
 
     checkpoints = CheckpointFolder(folders.checkpoints)
     trainer = Trainer(settings)

@@ -46,8 +46,8 @@ def _checked(batches: tf.data.Dataset, path: Path) -> Iterator[Batch]:
 def _decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     examples = tf.io.parse_example(records, _FEATURES)
     pixels = tf.cast(tf.io.decode_raw(examples["image"], tf.uint8), tf.float32)
-    depth_major = tf.reshape(pixels, [-1, _DEPTH, _HEIGHT, _WIDTH])
-    return tf.transpose(depth_major, [0, 2, 3, 1]), examples["label"]
+    planes = tf.unstack(tf.reshape(pixels, [-1, _DEPTH, _HEIGHT, _WIDTH]), axis=1)
+    return tf.stack(planes, axis=-1), examples["label"]
 
 
 def _flip_some(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

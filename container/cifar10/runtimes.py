@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from predict_api import IMAGE_SHAPE, INPUT_NAME, SIGNATURE_NAME, Predictions
+from quiet_import import without_banner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,8 +76,8 @@ class TensorFlowRuntime:
     name = "TensorFlow"
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
+        with without_banner():
+            import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)

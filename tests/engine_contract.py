@@ -375,6 +375,19 @@ class EngineContract:
         assert folder.mode >> 31 == 1
         assert file.mode == 0o640
 
+    def test_stat_of_a_folder_moves_with_what_is_put_into_it(self, make: Callable[..., Container]) -> None:
+        container = make("write", mounts=[Mount("/opt/ml/model"), Mount("/opt/ml/output")])
+        model, output = container.stat("/opt/ml/model"), container.stat("/opt/ml/output")
+        assert model is not None
+        assert output is not None
+        assert "." in model.modified, "fractions of a second"
+        container.start()
+        container.wait()
+        after = container.stat("/opt/ml/model")
+        assert after is not None
+        assert after.modified != model.modified
+        assert container.stat("/opt/ml/output") == output
+
     # -- signals -----------------------------------------------------------------------------------------------------
 
     def test_stop_sends_sigterm_and_waits(self, make: Callable[..., Container]) -> None:

@@ -167,6 +167,7 @@ class FakeContainer:
         self.id = life.id
         self.name = life.spec.name
         self.archives: dict[str, bytes] = {}  # what `get` gives in the place of the real thing
+        self.fetched: list[str] = []  # what `get` was asked for
         self._engine = engine
         self._life = life
         self._attached = False
@@ -187,7 +188,12 @@ class FakeContainer:
                     target.write_bytes(source.read())
                 target.chmod(member.mode)
 
+    def inside(self, place: str) -> Path:
+        """Where a path of the container really is."""
+        return self._life.box.path(place)
+
     def get(self, path: str) -> Iterator[bytes]:
+        self.fetched.append(path)
         data = self.archives.get(path)
         if data is None:
             place = self._life.box.path(path)
@@ -207,7 +213,8 @@ class FakeContainer:
         except OSError:
             return None
         kind = _DIRECTORY if stat.S_ISDIR(found.st_mode) else _SYMLINK if stat.S_ISLNK(found.st_mode) else 0
-        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind)
+        modified = f"{found.st_mtime_ns // 10**9}.{found.st_mtime_ns % 10**9:09}"
+        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified)
 
     def start(self) -> None:
         spec, program = self._life.spec, self._life.program

@@ -216,7 +216,8 @@ def test_unknown_step_is_a_usage_error(home: dict[str, str]) -> None:
 def test_second_run_reuses_everything() -> None:
     if not (REPOSITORY / ".venv" / "byoc-stamp").exists():
         pytest.skip("the set-up has not made this environment")
-    again = run_setup("env", "engine", "base-image", env=dict(os.environ))
+    first, again = (run_setup("env", "engine", "base-image", env=dict(os.environ)) for _ in range(2))
+    assert first.returncode == 0, first.stderr
     assert again.returncode == 0, again.stderr
     steps = [line for line in again.stderr.splitlines() if line.startswith("  ")]
     assert len(steps) == 3, again.stderr

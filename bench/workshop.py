@@ -56,7 +56,10 @@ class Workshop:
 
         def build() -> str:
             self._images.append(reference)
-            run([*byoc(), "build", "-q", folder, "--tag", reference, *options], seconds=3600)
+            # byoc keeps its log beside the Dockerfile: the bench's own folders are built from a copy.
+            own = folder.is_relative_to(HERE)
+            context = shutil.copytree(folder, self.folder / f"context-{name}") if own else folder
+            run([*byoc(), "build", "-q", context, "--tag", reference, *options], seconds=3600)
             return reference
 
         return str(self.once(f"image {PREFIX}-{name}", build))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
+import numpy as np
 import tensorflow as tf
 
 MODEL = Path("/opt/ml/model")
@@ -30,7 +31,7 @@ class ScoringService:
     @classmethod
     def predict(cls, instances: Any) -> dict[str, Any]:
         """Call the signature that TensorFlow Serving would call."""
-        outputs = cls.get_model().signatures["serving_default"](tf.constant(instances, tf.float32))
+        outputs = cls.get_model().signatures["serving_default"](tf.constant(np.asarray(instances, np.float32)))
         return {name: value.numpy().tolist() for name, value in outputs.items()}
 
 

@@ -63,6 +63,11 @@ class Console:
         return not self.quiet and self._stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     @property
+    def _plain(self) -> bool:
+        """Whether nothing on stderr can have a colour: then rich, which takes 40 ms to be imported, is not needed."""
+        return not (self._stderr.isatty() or os.environ.get("FORCE_COLOR"))
+
+    @property
     def terminal(self) -> bool:
         """Whether stdout is a terminal."""
         return self._stdout.isatty()
@@ -110,7 +115,11 @@ class Console:
         """Say a thing that is worth a line."""
         if not self.quiet:
             self._close_line()
-            self.err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+            if self._plain:
+                self._stderr.write(text + "\n")
+                self._stderr.flush()
+            else:
+                self.err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Say a thing for those who ask for more (-v)."""
@@ -141,6 +150,11 @@ class Console:
 
     def _labelled(self, label: str, style: str, text: str, hint: str, *, gap: bool) -> None:
         self._close_line()
+        if self._plain:
+            remedy = ("\n" if gap else "") + f"hint: {hint}\n" if hint else ""
+            self._stderr.write(f"{label}: {text}\n{remedy}")
+            self._stderr.flush()
+            return
         self.err.print(f"[{style}]{label}:[/{style}] ", end="")
         self.err.print(text, markup=False, highlight=False, soft_wrap=True)
         if hint:
@@ -231,4 +245,4 @@ class _Meter:
 def _rich(stream: TextIO) -> RichConsole:
     from rich.console import Console as RichConsole
 
-    return RichConsole(file=stream, soft_wrap=True, highlight=False)
+    return RichConsole(file=stream, soft_wrap=True, highlight=False, emoji=False)

@@ -44,7 +44,7 @@ class DockerContainer:
         if answer.status_code != 200 or not header:
             return None
         stat = decode_json_header(header)
-        return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]))
+        return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]), str(stat.get("mtime") or ""))
 
     def start(self) -> None:
         with faults.translated():

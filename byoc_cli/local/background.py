@@ -19,6 +19,15 @@ def meanwhile(call: Callable[[], object]) -> Iterator[None]:
         future.result()
 
 
+@contextmanager
+def beside(call: Callable[[], object]) -> Iterator[Callable[[], object]]:
+    """Run `call` beside the block, which is given a function to wait for it; both have to succeed."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(call)
+        yield future.result
+        future.result()
+
+
 def side_by_side(*calls: Callable[[], object], abandon: Callable[[], None]) -> None:
     """Run all at once. When one fails, or a signal comes, `abandon` tells the others to end, and that is raised."""
     pool = ThreadPoolExecutor(len(calls))

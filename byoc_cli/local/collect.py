@@ -12,13 +12,13 @@ import os
 import shutil
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from byoc_cli.contract import paths
-from byoc_cli.engine.types import Container
+from byoc_cli.engine.types import Container, FileStat
 from byoc_cli.errors import ByocError
 from byoc_cli.local.background import side_by_side
 from byoc_cli.local.progress import Advance, Progress
@@ -33,8 +33,17 @@ class NoSpace(ByocError):
     """The disk cannot hold what the job left; the container is kept, so nothing is lost."""
 
 
-def collect(container: Container, run: Run, progress: Progress) -> None:
+def look(container: Container) -> Mapping[str, FileStat | None]:
+    """Look at the folders that most jobs leave empty, before the start: `collect` passes over those that still are."""
+    return {path: container.stat(path) for path in (paths.OUTPUT, paths.OUTPUT_DATA, paths.CHECKPOINTS)}
+
+
+def collect(
+    container: Container, run: Run, progress: Progress, empty: Mapping[str, FileStat | None] | None = None
+) -> None:
     """Fill model/, model.tar.gz, output/, output.tar.gz and checkpoints/ of a run.
+
+    `empty` is what `look` saw. To look takes an engine a tenth of the time in which it packs an empty folder.
 
     Raises:
         NoSpace: before the file that would not fit.
@@ -48,14 +57,35 @@ def collect(container: Container, run: Run, progress: Progress) -> None:
                 raise ByocError("the artifacts were given up")
             count(amount)
 
+        def output() -> None:
+            if all(_untouched(container, path, empty) for path in (paths.OUTPUT, paths.OUTPUT_DATA)):
+                (run.output / "data").mkdir(parents=True, exist_ok=True)
+                with ExitStack() as stack:
+                    _open_archive(run.output_tar, stack)
+            else:
+                _fetch(container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data")
+
+        def checkpoints() -> None:
+            if _untouched(container, paths.CHECKPOINTS, empty):
+                run.checkpoints.mkdir(parents=True, exist_ok=True)
+            else:
+                _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance)
+
         side_by_side(
             lambda: _fetch(container, paths.MODEL, run.model, progress, advance, archive=run.model_tar),
-            lambda: _fetch(
-                container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data"
-            ),
-            lambda: _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance),
+            output,
+            checkpoints,
             abandon=abandoned.set,
         )
+
+
+def _untouched(container: Container, path: str, empty: Mapping[str, FileStat | None] | None) -> bool:
+    """Whether an empty folder still is: whatever is put into it moves the folder's own time.
+
+    Not believed where the file system counts in whole seconds.
+    """
+    then = empty.get(path) if empty else None
+    return then is not None and "." in then.modified and container.stat(path) == then
 
 
 def _fetch(
@@ -78,9 +108,15 @@ def _fetch(
         with ExitStack() as stack:
             pack = _open_archive(part, stack) if part else None
             stream = _Stream(container.get(path), advance)
+            links: list[tarfile.TarInfo] = []
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
                 for member in tar:
                     _take(tar, member, folder, pack, archived, progress)
+                    if member.issym():
+                        links.append(member)
+            # Links come last: so nothing is ever written through one.
+            for link in links:
+                _symlink(link, folder, progress)
         if part and archive:
             part.replace(archive)
     except tarfile.ReadError as error:
@@ -132,9 +168,7 @@ def _take(
         return
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
-    elif member.issym():
-        _symlink(member, target, folder, progress)
-    else:
+    elif not member.issym():
         progress.warn(f"{member.name} is neither a file nor a folder nor a link: left out")
         return
     if pack and in_archive:
@@ -185,13 +219,19 @@ def _pack_link(
         pack.addfile(renamed, file)
 
 
-def _symlink(member: tarfile.TarInfo, target: Path, folder: Path, progress: Progress) -> None:
+def _symlink(member: tarfile.TarInfo, folder: Path, progress: Progress) -> None:
     """Keep a link as a link, if it stays inside; SageMaker does not load a model with one (T-50)."""
-    # normpath, not resolve: what the link leads to may not be there yet.
-    inside = Path(os.path.normpath(target.parent / member.linkname))
-    if Path(member.linkname).is_absolute() or not inside.is_relative_to(folder):
+    relative = _below_top(member.name)
+    if relative is None:
+        return
+    target = folder / relative
+    # Where it and what it leads to really are, through the links that are there already.
+    places = [Path(os.path.realpath(place)) for place in (target.parent, target.parent / member.linkname)]
+    inside = all(place.is_relative_to(folder.resolve()) for place in places)
+    if Path(member.linkname).is_absolute() or not inside:
         progress.warn(f"{member.name} links to {member.linkname}, outside of its folder: kept in the archive only")
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(member.linkname)
     progress.warn(
         f"{member.name} is a symbolic link: a model with one cannot be deployed (T-50)", "write the file itself instead"

@@ -10,12 +10,12 @@ from byoc_cli.engine.types import CannotStart, Container, Engine, Exit
 from byoc_cli.errors import ByocError, Interrupted
 from byoc_cli.local import runs
 from byoc_cli.local.background import meanwhile
-from byoc_cli.local.collect import collect
+from byoc_cli.local.collect import collect, look
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.output import LineMerger, indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
-from byoc_cli.local.training.container import check_mounts, job_container, lay_out
+from byoc_cli.local.training.container import check_mounts, job_container
 from byoc_cli.local.training.job import ACCOUNT, HOST, Channel, TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.project import Project
@@ -48,8 +48,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
         try:
             with job_container(engine, project, job) as container:
                 record.enter("Downloading")
-                lay_out(container, job)
                 check_mounts(container, job.channels)
+                empty = look(container)
                 interrupts.check()
                 record.enter("Training")
                 exit_ = _run(container, run, record, interrupts, progress)
@@ -57,7 +57,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
                 interrupts.on_signal(lambda: progress.log(_COLLECTING), then_raise=True)
                 # An engine takes as long for a network's end as for a small model: side by side.
                 with meanwhile(lambda: engine.remove_network(container.name)):
-                    collect(container, run, progress)
+                    collect(container, run, progress, empty)
+                    container.remove()
         except CannotStart as error:
             raise _cannot_start(record, error) from error
         except (ByocError, Interrupted) as error:

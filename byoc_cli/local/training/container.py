@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerSpec, Engine, Mount
-from byoc_cli.errors import MachineError
+from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels, runs
+from byoc_cli.local.background import beside
 from byoc_cli.local.collect import NoSpace
 from byoc_cli.local.training.job import ACCOUNT, HOST, Channel, TrainingJob
 from byoc_cli.project import Project
@@ -21,7 +22,7 @@ from byoc_cli.project import Project
 
 @contextmanager
 def job_container(engine: Engine, project: Project, job: TrainingJob) -> Iterator[Container]:
-    """Give the job's container on the job's own network; both are gone afterwards, whatever happens."""
+    """Give the job's container on its own network, /opt/ml laid out; both are gone afterwards, whatever happens."""
     name = f"byoc-{job.name}"
     marks = labels.for_job(project, "train", job.name)
     # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is hidden.
@@ -39,19 +40,25 @@ def job_container(engine: Engine, project: Project, job: TrainingJob) -> Iterato
         hostname=f"ip-10-0-{random.randint(0, 255)}-{random.randint(1, 254)}.ec2.internal",  # noqa: S311
         gpus=job.gpus,
     )
+    container: Container | None = None
+    kept = False
     try:
-        engine.create_network(name, marks)
-        container = engine.create(spec)
-        try:
-            yield container
-        except NoSpace as error:
-            error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
-            raise
-        except BaseException:
-            container.remove()
-            raise
-        container.remove()
+        # A network takes an engine as long as all the rest, and is not needed before the start.
+        with beside(lambda: engine.create_network(name, marks)) as network_is_there:
+            try:
+                container = engine.create(spec)
+            except ByocError:  # podman wants it sooner
+                network_is_there()
+                container = engine.create(spec)
+            lay_out(container, job)
+        yield container
+    except NoSpace as error:
+        kept = True
+        error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
+        raise
     finally:
+        if container and not kept:
+            container.remove()
         engine.remove_network(name)
 
 
@@ -81,7 +88,8 @@ def _tar(folders: Sequence[str], files: Mapping[str, str]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in folders:
             member = tarfile.TarInfo(folder)
-            member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, int(time.time())
+            # Not whole seconds: by its time `collect` sees whether a folder is as we left it.
+            member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, time.time()
             tar.addfile(member)
         for name, text in files.items():
             data = text.encode()

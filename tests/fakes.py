@@ -267,7 +267,7 @@ class FakeContainer:
 
     def logs(self, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:
         before = b"".join(data for _, data in self._life.pieces(follow=False))
-        lines = before.splitlines(keepends=True)
+        lines = io.BytesIO(before).readlines()
         yield b"".join(lines if tail is None else lines[max(0, len(lines) - tail) :])
         if follow:
             already = len(before)

@@ -23,7 +23,7 @@ def for_job(project: Project, kind: str, job: str, *, detached: bool = False) ->
 def orphaned(thing: Thing) -> bool:
     """Whether the byoc that would have removed it is gone (killed): only said of this host's."""
     host, _, rest = thing.labels.get(OWNER_LABEL, "").rpartition("/")[0].partition("/")
-    if not rest or host != socket.gethostname():
+    if not rest.isdecimal() or host != socket.gethostname():
         return False
     return _owner(int(rest)) != thing.labels[OWNER_LABEL]
 

@@ -111,5 +111,6 @@ def read_logs(engine: Engine, project: Project, name: str, *, follow: bool, tail
 
 
 def _read(run: Run, tail: int | None) -> Iterator[bytes]:
-    lines = run.log.read_bytes().splitlines(keepends=True)
+    with run.log.open("rb") as log:
+        lines = log.readlines()  # at newlines only, as the engine counts them: a progress bar is one line
     yield from lines if tail is None else lines[len(lines) - tail if tail < len(lines) else 0 :]

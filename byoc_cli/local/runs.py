@@ -16,8 +16,10 @@ from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.project import Project
 
 _SECRET_NAME = re.compile(
-    r"secret|token|passw(or)?d|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth", re.IGNORECASE
+    r"secret|passw(or)?d|passphrase|api_?-?key|access_?-?key|private_?-?key|credential", re.IGNORECASE
 )
+# With a number they are what a language model is told (max_tokens), with anything else a secret.
+_SECRET_NAME_WITHOUT_NUMBER = re.compile(r"token(?!i[sz])|auth(?!or)", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bsk-[\w-]{16,}|\bhf_\w{16,}|\bxox[abpr]-[\w-]{10,}"
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s@]+@"
@@ -163,7 +165,7 @@ def all_runs(project: Project) -> list[Run]:
 def find(project: Project, name: str) -> Run | None:
     """Return the run of that name."""
     run = Run(project.home / "runs" / name)
-    return run if name and "/" not in name and run.folder.is_dir() else None
+    return run if name not in {"", ".", ".."} and "/" not in name and run.folder.is_dir() else None
 
 
 def remove(run: Run) -> None:
@@ -173,10 +175,16 @@ def remove(run: Run) -> None:
 
 def redact(values: Mapping[str, str]) -> dict[str, str]:
     """Replace what looks like a secret, by name or by shape."""
-    return {
-        name: REDACTED if value and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value)) else value
-        for name, value in values.items()
-    }
+    return {name: REDACTED if value and _is_secret(name, value) else value for name, value in values.items()}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    number = re.fullmatch(r"[-+0-9.eE]+", value)
+    return bool(
+        _SECRET_NAME.search(name)
+        or (not number and _SECRET_NAME_WITHOUT_NUMBER.search(name))
+        or _SECRET_VALUE.search(value)
+    )
 
 
 def git_commit(root: Path) -> str:

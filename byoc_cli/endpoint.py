@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -135,4 +136,6 @@ def _cause(error: BaseException) -> str:
     """Return the innermost reason: requests wraps urllib3 wraps the socket."""
     reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     inner = [each for each in getattr(reason, "args", ()) if isinstance(each, BaseException)]
-    return str(inner[-1] if inner else reason).rpartition(">: ")[2] or type(error).__name__
+    text = str(inner[-1] if inner else reason)
+    # urllib3 begins with the object: "<…>: ", "HTTPConnection(…): ".
+    return re.sub(r"^(<[^>]*>|\w+\([^)]*\)): ", "", text) or type(error).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,9 +148,9 @@ def _with_log(log, hint: str = "") -> Iterator[None]:  # type: ignore[no-untyped
     try:
         yield
     except InvocationFailed as error:
-        text = log().decode(errors="replace").strip("\r\n")
-        if text:
-            error.message += f"\nthe container's last lines:\n{indented(text)}"
+        with suppress(ByocError):  # it may have died, and its own byoc have removed it
+            if text := log().decode(errors="replace").strip("\r\n"):
+                error.message += f"\nthe container's last lines:\n{indented(text)}"
         error.hint = error.hint or hint
         raise
 

@@ -92,4 +92,4 @@ def _with(request: EndpointRequest, **changes: object) -> EndpointRequest:
 
 def _data(ready: Endpoint) -> dict[str, object]:
     fields = asdict(ready)
-    return {"endpoint": fields.pop("url"), **fields}
+    return {"endpoint": fields.pop("url").removesuffix(hosting.INVOCATIONS_PATH), **fields}

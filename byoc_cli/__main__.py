@@ -1,5 +1,21 @@
-"""`python -m byoc_cli` is `byoc`."""
+"""`byoc` and `python -m byoc_cli`."""
 
-from byoc_cli.app import run
+from __future__ import annotations
 
-run()
+import sys
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    try:
+        # Here, so that a Ctrl-C while the imports go on ends as quietly as any other.
+        from byoc_cli.app import main
+
+        code = main()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -115,8 +115,3 @@ def _wants_json(argv: Sequence[str] | None) -> bool:
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(number)
-
-
-def run() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())

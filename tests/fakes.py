@@ -166,7 +166,6 @@ class FakeContainer:
     def __init__(self, engine: FakeEngine, life: _Life) -> None:
         self.id = life.id
         self.name = life.spec.name
-        self.archives: dict[str, bytes] = {}  # what `get` gives in the place of the real thing
         self.fetched: list[str] = []  # what `get` was asked for
         self._engine = engine
         self._life = life
@@ -192,9 +191,9 @@ class FakeContainer:
         """Where a path of the container really is."""
         return self._life.box.path(place)
 
-    def get(self, path: str) -> Iterator[bytes]:
+    def get(self, path: str) -> Generator[bytes, None, None]:
         self.fetched.append(path)
-        data = self.archives.get(path)
+        data = self._engine.archives.get(path)
         if data is None:
             place = self._life.box.path(path)
             if not place.exists():
@@ -291,8 +290,8 @@ class FakeEngine:
     """An `Engine`; `files` is a folder for what containers and volumes hold.
 
     Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files; `registry` is
-    what a registry gives; `stand_ins` maps a reference to the local image that fills in for it. Its memory: `specs`
-    of every container that was made, `removed` things' names.
+    what a registry gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path
+    to the tar that `get` gives of it instead of the real one. Its memory: `specs` of every container that was made.
     """
 
     def __init__(self, files: Path, *, gpus: int = 0, sees_files: bool = True) -> None:
@@ -301,8 +300,8 @@ class FakeEngine:
         self.sees_files = sees_files
         self.registry: set[str] = set()
         self.stand_ins: dict[str, str] = {}
+        self.archives: dict[str, bytes] = {}
         self.specs: list[ContainerSpec] = []
-        self.removed: list[str] = []
         self.images: dict[str, tuple[Image, Mapping[str, Program]]] = {}
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
@@ -432,7 +431,6 @@ class FakeEngine:
         ]
 
     def remove(self, thing: Thing) -> None:
-        self.removed.append(thing.name)
         if thing.type == "container":
             if thing.id in self.lives:
                 FakeContainer(self, self.lives[thing.id]).remove()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
 
 import docker
 import docker.errors
+import requests
 from docker.utils import decode_json_header
 
 from byoc_cli.engine import faults
@@ -27,24 +28,34 @@ class DockerContainer:
         with faults.translated():
             self.api.put_archive(self.id, folder, tar)
 
-    def get(self, path: str) -> Iterator[bytes]:
-        with faults.translated():
-            try:
-                chunks, _ = self.api.get_archive(self.id, path, chunk_size=1 << 20)
-            except docker.errors.NotFound:
+    def get(self, path: str) -> Generator[bytes, None, None]:
+        # Not docker-py's get_archive: it gives no hold of the connection, which stays open when reading is broken off.
+        with faults.translated(), closing(self._archive("GET", path)) as answer:
+            if answer.status_code == 404:
                 return
-            yield from chunks
+            self.api._raise_for_status(answer)  # type: ignore[attr-defined]
+            yield from answer.iter_content(1 << 20)
 
     def stat(self, path: str) -> FileStat | None:
-        # docker-py has no call for HEAD …/archive: it would fetch the whole file to look at its header.
-        url = self.api._url("/containers/{0}/archive", self.id)  # type: ignore[attr-defined]
         with faults.translated():
-            answer = self.api.head(url, params={"path": path}, timeout=60)
+            answer = self._archive("HEAD", path)
         header = answer.headers.get("x-docker-container-path-stat")
         if answer.status_code != 200 or not header:
             return None
         stat = decode_json_header(header)
         return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]), str(stat.get("mtime") or ""))
+
+    def _archive(self, method: str, path: str) -> requests.Response:
+        # docker-py has no call for HEAD …/archive either.
+        url = self.api._url("/containers/{0}/archive", self.id)  # type: ignore[attr-defined]
+        return self.api.request(
+            method,
+            url,
+            params={"path": path},
+            headers={"Accept-Encoding": "identity"},
+            stream=method == "GET",
+            timeout=self.api.timeout,
+        )
 
     def start(self) -> None:
         with faults.translated():

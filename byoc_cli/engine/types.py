@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -152,7 +152,7 @@ class Container(Protocol):
     def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
         """Unpack a tar into `folder`, also before the start; files belong to whom the tar says."""
 
-    def get(self, path: str) -> Iterator[bytes]:
+    def get(self, path: str) -> Generator[bytes, None, None]:
         """Give `path` as a tar whose entries begin with its last part; nothing where there is no such path."""
 
     def stat(self, path: str) -> FileStat | None:

@@ -6,6 +6,7 @@ the engine once. Space is looked at before every file.
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import os
@@ -13,7 +14,7 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -107,7 +108,9 @@ def _fetch(
     try:
         with ExitStack() as stack:
             pack = _open_archive(part, stack) if part else None
-            stream = _Stream(container.get(path), advance)
+            # Closed in any case: an engine does not remove a container while somebody still reads from it.
+            chunks = stack.enter_context(closing(container.get(path)))
+            stream = _Stream(chunks, advance)
             links: list[tarfile.TarInfo] = []
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
                 for member in tar:
@@ -239,9 +242,11 @@ def _symlink(member: tarfile.TarInfo, folder: Path, progress: Progress) -> None:
 
 
 def _renamed(member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
-    copy = member.replace(name=name, deep=False)
-    copy.pax_headers = {key: value for key, value in member.pax_headers.items() if key not in {"path", "linkpath"}}
-    return copy
+    # Not member.replace(): Debian 12's Python 3.11.2 has none.
+    renamed = copy.copy(member)
+    renamed.name = name
+    renamed.pax_headers = {key: value for key, value in member.pax_headers.items() if key not in {"path", "linkpath"}}
+    return renamed
 
 
 def _below_top(name: str) -> PurePosixPath | None:

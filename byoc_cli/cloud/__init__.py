@@ -1,1 +1,1 @@
-"""AWS: the only place that imports boto3."""
+"""AWS: the only place that imports boto3 or botocore."""

@@ -15,9 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from byoc_cli.errors import ByocError, MachineError, UsageError
 
-_LOGIN = "`aws configure`, `aws sso login`, or AWS_PROFILE"
-_EXPIRED = f"your AWS credentials have expired; renew them: {_LOGIN}"
-_WRONG_KEY = f"AWS does not know these credentials: {_LOGIN}"
+LOGIN = "`aws configure`, `aws sso login`, or AWS_PROFILE"
+_EXPIRED = f"your AWS credentials have expired; renew them: {LOGIN}"
+_WRONG_KEY = f"AWS does not know these credentials: {LOGIN}"
 _CLOCK = "compare this machine's clock with the time, and check the secret key"
 _THROTTLED = "AWS asks for fewer requests; try again in a minute"
 
@@ -41,8 +41,8 @@ _CODES: Mapping[str, tuple[type[ByocError], str]] = {
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], str]] = (
-    ((boto.NoCredentialsError,), MachineError, _LOGIN),
-    ((boto.PartialCredentialsError, boto.CredentialRetrievalError), MachineError, f"complete them: {_LOGIN}"),
+    ((boto.NoCredentialsError,), MachineError, LOGIN),
+    ((boto.PartialCredentialsError, boto.CredentialRetrievalError), MachineError, f"complete them: {LOGIN}"),
     ((boto.SSOError, boto.TokenRetrievalError), MachineError, "log in again: `aws sso login`"),
     ((boto.ProfileNotFound,), UsageError, "`aws configure list-profiles` lists them"),
     ((boto.NoRegionError,), UsageError, "--region us-west-2, or AWS_REGION"),
@@ -81,16 +81,18 @@ def client_fault(error: ClientError, what: str) -> ByocError:
         )
     cause = f"{what}\n{code}: {said}"
     if code in _DENIED:
-        return MachineError(cause, hint=_permission(error, said))
+        return MachineError(cause, hint=permission_hint(said) or _statement(f"*:{error.operation_name}", "*"))
     kind, hint = _CODES.get(code, (ByocError, ""))
     return kind(cause, hint=hint)
 
 
-def _permission(error: ClientError, said: str) -> str:
-    """Name the missing action, and the statement that allows it."""
+def permission_hint(said: str) -> str:
+    """Name the missing action, and the statement that allows it; "" where AWS's words name none."""
     found = re.search(r"perform: ([\w-]+:\w+)(?: on resource: (\S+))?", said)
-    action = found[1] if found else f"(the action of {error.operation_name})"
-    resource = (found[2] if found and found[2] else "*").rstrip(".")
+    return _statement(found[1], (found[2] or "*").rstrip(".")) if found else ""
+
+
+def _statement(action: str, resource: str) -> str:
     statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource})
     return f"{action} is missing; ask for this IAM statement: {statement}"
 

@@ -2,129 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
+from byoc_cli.cloud import faults, proof
 from byoc_cli.cloud.account import Account
-from byoc_cli.cloud.ecr import SEVERITIES, Ecr, Manifest, RepositorySettings
+from byoc_cli.cloud.ecr import Ecr, Manifest, Repository, tag_is_taken
+from byoc_cli.cloud.orders import PushOrder, PushResult, RepositorySettings
+from byoc_cli.cloud.scan import wait_for_scan
 from byoc_cli.contract import image as rules
 from byoc_cli.engine import push as door
 from byoc_cli.engine.docker_engine import DockerEngine
-from byoc_cli.engine.push import PushFailed, PushWatcher
-from byoc_cli.engine.types import Credentials, Image
+from byoc_cli.engine.push import PushWatcher
+from byoc_cli.engine.push_faults import PushFailed
+from byoc_cli.engine.sending import Log, Sender, Sleep
+from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import ByocError
-
-ATTEMPTS = 6
-_FIRST_PAUSE_SECONDS = 1.0
-_SCAN_POLL_SECONDS = 3.0
-_SCAN_TIMEOUT_SECONDS = 900.0
-
-Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PushOrder:
-    """What goes where. `architecture` is what the project's instance types run, "" for any."""
-
-    image: Image
-    reference: str
-    repository: str
-    tag: str
-    settings: RepositorySettings = field(default_factory=RepositorySettings)
-    architecture: str = ""
-    fail_on: str = ""
-    wait_scan: bool = False
-
-
-@dataclass(frozen=True)
-class PushResult:
-    """A push that is proved: `uri` is what SageMaker is told, `size` what a pull fetches, in bytes."""
-
-    uri: str
-    repository: str
-    tag: str
-    digest: str
-    media_type: str
-    size: int
-    region: str
-    account: str
-    seconds: float
-    created: bool
-    pushed: bool
-    findings: dict[str, int] | None = None
-
-    def data(self) -> dict[str, Any]:
-        """What --json prints."""
-        more = {} if self.findings is None else {"findings": self.findings}
-        return {
-            "image": self.uri,
-            "repository": self.repository,
-            "tag": self.tag,
-            "digest": self.digest,
-            "media_type": self.media_type,
-            "size": self.size,
-            "region": self.region,
-            "account": self.account,
-            "seconds": round(self.seconds, 3),
-            "created": self.created,
-            **more,
-        }
-
-
-class Unacceptable(ByocError):
-    """What is in ECR now would be refused by CreateModel."""
-
-
-def push_to_ecr(
-    engine: DockerEngine,
-    account: Account,
-    order: PushOrder,
-    watch: PushWatcher,
-    log: Log,
-    sleep: Callable[[float], None] = time.sleep,
-) -> PushResult:
-    """Push, read back, compare.
-
-    Raises:
-        ByocError: refused by ECR or the registry, or what came out is not what SageMaker takes.
-
-    """
-    start = time.monotonic()
-    check_architecture(order)
-    ecr = Ecr(account)
-    log(f"account {account.id}, region {account.region}, repository {order.repository}")
-    repository, created = _repository(ecr, order, log)
-    uri = str(repository["repositoryUri"])
-    if problem := rules.uri_problem(f"{uri}:{order.tag}"):
-        raise ByocError(problem, hint="a shorter --repository or --tag")
-    there = None if created else ecr.manifest(order.repository, tag=order.tag)
-    pushed = not (there and _same(there, order.image))
-    if pushed:
-        there = _upload(engine, ecr, order, uri, there, watch, log, sleep)
-    else:
-        log(f"already up to date: {uri}:{order.tag}")
-    assert there is not None
-    findings = wait_for_scan(ecr, order, there.digest, log, sleep) if order.wait_scan else None
-    return PushResult(
-        uri=f"{uri}@{there.digest}",
-        repository=uri,
-        tag=order.tag,
-        digest=there.digest,
-        media_type=there.media_type,
-        size=there.size,
-        region=account.region,
-        account=account.id,
-        seconds=time.monotonic() - start,
-        created=created,
-        pushed=pushed,
-        findings=findings,
-    )
 
 
 def check_architecture(order: PushOrder) -> None:
@@ -139,219 +34,127 @@ def check_architecture(order: PushOrder) -> None:
             f"'{order.reference}' is {order.image.os}/{order.image.architecture}, "
             f"but the project's instance type runs linux/{order.architecture}\n"
             "the container would end with 'exec format error' (I-04)",
-            hint=f"byoc build --platform linux/{order.architecture}",
+            hint=f"byoc build --platform linux/{order.architecture}, or another train.instance-type in byoc.toml",
         )
 
 
-def _repository(ecr: Ecr, order: PushOrder, log: Log) -> tuple[dict[str, Any], bool]:
-    """Find the repository, or make it; what is there is never changed."""
-    found = ecr.repository(order.repository)
-    if found is not None:
-        if order.settings != RepositorySettings(create=order.settings.create):
-            log("the repository is there already: its settings are left as they are")
-        return found, False
-    if not order.settings.create:
-        raise ByocError(
-            f"there is no repository '{order.repository}' in {ecr.account.id}/{ecr.account.region}\n"
-            "and --no-create says not to make it",
-            hint="leave --no-create out, or give --repository",
-        )
-    made, created = ecr.create(order.repository, order.settings)
-    if created:
-        log(f"created the repository {order.repository} (scan on push)")
-    return made, created
+class EcrPush:
+    """One push to one region: `EcrPush(…).run(order)`."""
 
+    def __init__(
+        self, engine: DockerEngine, account: Account, watch: PushWatcher, log: Log, sleep: Sleep = time.sleep
+    ) -> None:
+        self.account = account
+        self.ecr = Ecr(account)
+        self.engine = engine
+        self._log = log
+        self._sleep = sleep
+        self._sender = Sender(engine, self._credentials, watch, log, sleep)
 
-def _same(there: Manifest, image: Image) -> bool:
-    """Whether what is in ECR is this image, and acceptable: its config is the image's id on a classic store."""
-    return there.media_type == rules.ACCEPTED and there.content["config"]["digest"] == image.id
+    def run(self, order: PushOrder) -> PushResult:
+        """Push, read back, compare.
 
+        Raises:
+            ByocError: refused by ECR or the registry, or what came out is not what SageMaker takes.
 
-# -- sending ----------------------------------------------------------------------------------------------------------
-
-
-def _upload(
-    engine: DockerEngine,
-    ecr: Ecr,
-    order: PushOrder,
-    uri: str,
-    there: Manifest | None,
-    watch: PushWatcher,
-    log: Log,
-    sleep: Callable[[float], None],
-) -> Manifest:
-    """Send the image and give the manifest that ECR has of it, in the form that SageMaker takes."""
-    if not engine.info().containerd_store:
-        digest = _send(engine, ecr, order.image.id, uri, order.tag, watch, log, sleep)
-        return _proved(ecr, order, digest, uri, config=order.image.id)
-    # The containerd store sends OCI manifests, which CreateModel refuses (I-01). They go up under a name of their
-    # own, so that tags may be immutable; what gets the real name is the same image in Docker's words.
-    temporary = f"byoc-{secrets.token_hex(6)}"
-    try:
-        _send(engine, ecr, order.image.id, uri, temporary, watch, log, sleep)
-        manifest = _acceptable(ecr, order, temporary)
-        if there is None or there.digest != _digest(manifest):
-            ecr.put(order.repository, order.tag, manifest, rules.ACCEPTED)
+        """
+        start = time.monotonic()
+        check_architecture(order)
+        self._log(f"account {self.account.id}, region {self.account.region}, repository {order.repository}")
+        repository, created = self._repository(order)
+        there = None if created else self.ecr.manifest(order.repository, tag=order.tag)
+        if there and proof.is_it(there, order.image):
+            self._log(f"already up to date: {repository.uri}:{order.tag}")
+            manifest = there
         else:
-            log(f"already up to date: {uri}:{order.tag}")
-        return _proved(ecr, order, _digest(manifest), uri, config=json.loads(manifest)["config"]["digest"])
-    finally:
-        ecr.delete_tag(order.repository, temporary)
+            with _permissions_named():
+                manifest = self._upload(order, repository, there)
+        findings = wait_for_scan(self.ecr, order, manifest.digest, self._log, self._sleep) if order.wait_scan else None
+        return PushResult(
+            uri=f"{repository.uri}@{manifest.digest}",
+            repository=repository.uri,
+            tag=order.tag,
+            digest=manifest.digest,
+            media_type=manifest.media_type,
+            size=manifest.size,
+            region=self.account.region,
+            account=self.account.id,
+            seconds=time.monotonic() - start,
+            created=created,
+            findings=findings,
+        )
 
+    def _credentials(self) -> Credentials:
+        return Credentials(*self.ecr.login()[1:])
 
-def _send(
-    engine: DockerEngine,
-    ecr: Ecr,
-    image_id: str,
-    uri: str,
-    tag: str,
-    watch: PushWatcher,
-    log: Log,
-    sleep: Callable[[float], None],
-) -> str:
-    """Push under one tag, again while what failed may pass; layers that arrived stay there.
+    def _repository(self, order: PushOrder) -> tuple[Repository, bool]:
+        """Find the repository, or make it; what is there is never changed."""
+        name, settings, created = order.repository, order.settings, False
+        found = self.ecr.repository(name)
+        if found is None:
+            if not settings.create:
+                raise ByocError(
+                    f"there is no repository '{name}' in {self.account.id}/{self.account.region}\n"
+                    "and --no-create says not to make it",
+                    hint="leave --no-create out, or give --repository",
+                )
+            found, created = self.ecr.create(name, settings)
+        if created:
+            self._log(f"created the repository {name} (scan on push)")
+        elif settings != RepositorySettings(create=settings.create):
+            self._log("the repository is there already: its settings are left as they are")
+        # SageMaker is told the digest, whose 71 characters are longer than most tags.
+        for uri in (f"{found.uri}:{order.tag}", f"{found.uri}@sha256:{'0' * 64}"):
+            if problem := rules.uri_problem(uri):
+                raise ByocError(problem, hint="a shorter --repository or --tag")
+        return found, created
 
-    A tag that was made for this (and was none of the user's) is taken away if nothing came of it.
-    """
-    with _named(engine, image_id, uri, tag):
-        credentials = Credentials(*ecr.token())
-        for attempt in range(1, ATTEMPTS + 1):
+    def _upload(self, order: PushOrder, repository: Repository, there: Manifest | None) -> Manifest:
+        """Send the image; gives the manifest that ECR has of it, in the form that SageMaker takes."""
+        if door.manifest_type(self.engine, order.image.id) != rules.ACCEPTED:
+            return self._upload_and_convert(order, repository, there)
+        if there and repository.immutable:
+            raise tag_is_taken(order.repository, order.tag)
+        digest = self._sender.send(order.image.id, repository.uri, order.tag)
+        # The classic store calls an image by its config, the containerd store by its manifest.
+        config = order.image.id if digest != order.image.id else ""
+        return proof.proved(self.ecr, order, repository.uri, digest=digest, config=config)
+
+    def _upload_and_convert(self, order: PushOrder, repository: Repository, there: Manifest | None) -> Manifest:
+        """Send it under a name of its own, so that tags may be immutable; what gets the real name is taken."""
+        temporary = f"byoc-{secrets.token_hex(6)}"
+        with self._deleted(order.repository, temporary) as parts:
+            self._sender.send(order.image.id, repository.uri, temporary, keep_name=False)
+            found = proof.converted(self.ecr, order, temporary)
+            parts.extend(found.parts)
+            if there and there.digest == found.manifest.digest:
+                self._log(f"already up to date: {repository.uri}:{order.tag}")
+            else:
+                self.ecr.put(order.repository, order.tag, found.manifest)
+                if found.was != rules.ACCEPTED:
+                    self._log(f"converted for SageMaker, which refuses {found.was}")
+            config = str(found.manifest.content["config"]["digest"])
+            return proof.proved(self.ecr, order, repository.uri, digest=found.manifest.digest, config=config)
+
+    @contextmanager
+    def _deleted(self, repository: str, tag: str) -> Iterator[list[str]]:
+        """Delete a temporary tag at the end, and the parts of the index that it was; a failure hides no other."""
+        parts: list[str] = []
+        try:
+            yield parts
+        finally:
             try:
-                return door.push(engine, uri, tag, credentials, watch)
-            except PushFailed as error:
-                if not error.passing or attempt == ATTEMPTS:
-                    raise
-                pause = 0.0 if error.expired else _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
-                what = error.message.partition("\n")[2]
-                log(f"{what}; trying again in {pause:.0f} s ({attempt} of {ATTEMPTS - 1})")
-                sleep(pause)
-                if error.expired:
-                    credentials = Credentials(*ecr.token())
-    raise AssertionError("unreachable")
+                self.ecr.delete_tag(repository, tag)
+                self.ecr.delete_untagged(repository, parts)
+            except ByocError as error:
+                self._log(f"left behind in ECR: {repository}:{tag} ({error.message.rpartition(chr(10))[2]})")
 
 
 @contextmanager
-def _named(engine: DockerEngine, image_id: str, uri: str, tag: str) -> Iterator[None]:
-    """Give the image the name to be pushed under; it is kept, but for a temporary one or a failure."""
-    reference = f"{uri}:{tag}"
-    was_there = engine.image(reference)
-    door.give_name(engine, image_id, uri, tag)
+def _permissions_named() -> Iterator[None]:
+    """The registry's "denied" names the missing action as AWS's own does."""
     try:
         yield
-    except BaseException:
-        if was_there is None:
-            door.take_name(engine, reference)
+    except PushFailed as error:
+        error.hint = faults.permission_hint(error.message) or error.hint
         raise
-    if tag.startswith("byoc-"):
-        door.take_name(engine, reference)
-
-
-# -- proof ------------------------------------------------------------------------------------------------------------
-
-
-def _acceptable(ecr: Ecr, order: PushOrder, tag: str) -> str:
-    """Return the manifest under a tag in Docker's words (schema 2), with the same blobs.
-
-    Raises:
-        Unacceptable: it has none for the platform, or layers that Docker's manifest has no word for.
-
-    """
-    manifest = ecr.manifest(order.repository, tag=tag)
-    if manifest is None:
-        raise ByocError(f"'{order.repository}:{tag}' was pushed, but ECR does not show it", hint="byoc push again")
-    try:
-        if manifest.media_type in {rules.OCI_INDEX, rules.DOCKER_LIST}:
-            digest = rules.manifest_of(manifest.content, order.image.os, order.image.architecture)
-            manifest = ecr.manifest(order.repository, digest=digest)
-            assert manifest is not None
-        if manifest.media_type == rules.ACCEPTED:
-            return manifest.text
-        # The form that Docker itself writes, three blanks and all.
-        return json.dumps(rules.docker_manifest(manifest.content), indent=3)
-    except ValueError as error:
-        raise Unacceptable(
-            f"SageMaker would refuse this image, and it cannot be converted\n{error}", hint=rebuild_command(order)
-        ) from error
-
-
-def _proved(ecr: Ecr, order: PushOrder, digest: str, uri: str, config: str) -> Manifest:
-    """Read back what SageMaker will read, and compare."""
-    seen = ecr.manifest(order.repository, tag=order.tag)
-    if seen is None:
-        raise ByocError(f"'{uri}:{order.tag}' was pushed, but ECR does not show it", hint="byoc push again")
-    if seen.media_type != rules.ACCEPTED:
-        raise Unacceptable(
-            f"SageMaker would refuse this image\n{rules.refusal(seen.media_type, f'{uri}:{order.tag}')}",
-            hint=rebuild_command(order),
-        )
-    if (digest and seen.digest != digest) or _digest(seen.text) != seen.digest:
-        raise ByocError(
-            f"ECR has another image under '{uri}:{order.tag}' than was pushed\n{seen.digest}, not {digest}: "
-            "somebody else pushes to the same tag",
-            hint="push under another --tag",
-        )
-    if seen.content["config"]["digest"] != config:
-        raise ByocError(
-            f"ECR has another image under '{uri}:{order.tag}' than '{order.reference}'\nits config is "
-            f"{seen.content['config']['digest']}, not {config}",
-            hint="byoc push again",
-        )
-    return seen
-
-
-def _digest(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def rebuild_command(order: PushOrder) -> str:
-    """How to build it so that it is taken."""
-    return (
-        f"docker buildx build --platform {order.image.os}/{order.image.architecture} --provenance=false --sbom=false "
-        f"--output type=image,oci-mediatypes=false --tag {order.reference} .   (or: byoc build)"
-    )
-
-
-def wait_for_scan(
-    ecr: Ecr, order: PushOrder, digest: str, log: Log, sleep: Callable[[float], None] = time.sleep
-) -> dict[str, int]:
-    """Wait for the scan; gives the number of findings by severity.
-
-    Raises:
-        ByocError: there are findings of `fail_on` or worse, or the scan does not end.
-
-    """
-    log("waiting for the scan's findings")
-    deadline = time.monotonic() + _SCAN_TIMEOUT_SECONDS
-    while (counts := ecr.findings(order.repository, digest)) is None:
-        if time.monotonic() > deadline:
-            raise ByocError(
-                f"the scan did not end within {_SCAN_TIMEOUT_SECONDS / 60:.0f} minutes", hint="look in the ECR console"
-            )
-        sleep(_SCAN_POLL_SECONDS)
-    said = ", ".join(f"{count} {severity.lower()}" for severity, count in counts.items()) or "none"
-    log(f"findings: {said}")
-    if order.fail_on:
-        grave = SEVERITIES[SEVERITIES.index(order.fail_on.upper()) :]
-        bad = {severity: count for severity, count in counts.items() if severity in grave and count}
-        if bad:
-            raise ByocError(
-                f"the image has findings of severity {order.fail_on} or worse\n{said}",
-                hint="the ECR console lists them with their remedies",
-            )
-    return counts
-
-
-def planned_calls(order: PushOrder) -> list[str]:
-    """Every call that a push would make, in order; what depends on an answer says so."""
-    name, settings = order.repository, order.settings
-    calls = ["sts:GetCallerIdentity", f"ecr:DescribeRepositories {name}"]
-    if settings.create:
-        calls.append(f"ecr:CreateRepository {name} (if it is missing)")
-        calls += [f"ecr:PutLifecyclePolicy {name} (if it was made)"] if settings.keep else []
-        calls += [f"ecr:SetRepositoryPolicy {name} (if it was made)"] if settings.allow_accounts else []
-    calls.append(f"ecr:BatchGetImage {name}:{order.tag}")
-    calls.append("ecr:GetAuthorizationToken (if it is not up to date)")
-    calls.append(f"push {name}:{order.tag} (if it is not up to date)")
-    calls.append(f"ecr:BatchGetImage {name}:{order.tag} (the proof)")
-    calls += [f"ecr:DescribeImageScanFindings {name}"] if order.wait_scan else []
-    return calls

@@ -24,7 +24,7 @@ def login(session: Session, region: RegionOption = [], profile: ProfileOption = 
 
     hosts = []
     for each in regions(region, profile):
-        host, user, password = Ecr(account(each, profile)).registry_login()
+        host, user, password = Ecr(account(each, profile)).login()
         docker_login(host, user, password)
         session.console.log(f"logged in to {host}")
         hosts.append(host)

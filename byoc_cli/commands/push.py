@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from byoc_cli.commands.options import ImageArgument, Outcome, Session, pairs
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
 
 if TYPE_CHECKING:
-    from byoc_cli.cloud.pushing import PushOrder, PushResult
+    from byoc_cli.cloud.orders import PushOrder, PushResult
+    from byoc_cli.cloud.regions import Stop
+    from byoc_cli.engine.types import Image
+    from byoc_cli.project import Project
 
 EXAMPLES = """
   byoc push --region us-west-2
@@ -32,6 +36,9 @@ RegionOption = Annotated[
     ),
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", metavar="NAME", help="AWS profile.", envvar="BYOC_PROFILE")]
+RepositoryOption = Annotated[
+    str, typer.Option("--repository", metavar="NAME", help="Repository; the image's name without it.")
+]
 
 
 def push(
@@ -39,9 +46,9 @@ def push(
     image: ImageArgument = "",
     region: RegionOption = [],
     profile: ProfileOption = "",
-    repository: Annotated[str, typer.Option(metavar="NAME", help="Repository; the image's name without it.")] = "",
+    repository: RepositoryOption = "",
     tag: Annotated[str, typer.Option("--tag", "-t", metavar="TAG", help="Tag; the image's without it.")] = "",
-    to: Annotated[str, typer.Option("--to", metavar="REF", help="Another registry, with your own Docker login.")] = "",
+    to: Annotated[str, typer.Option(metavar="REF", help="Another registry, with your own Docker login.")] = "",
     create: Annotated[bool, typer.Option("--create/--no-create", help="Make the repository if it is missing.")] = True,
     immutable: Annotated[bool, typer.Option("--immutable", help="New repository: tags cannot be moved.")] = False,
     kms_key: Annotated[str, typer.Option(metavar="KEY", help="New repository: encrypt with this KMS key.")] = "",
@@ -69,134 +76,148 @@ def push(
     """Push the image to ECR and prove that SageMaker will take it; print REPOSITORY@sha256:….
 
     The repository is made if it is missing (scan on push); one that is there is left as it is. An OCI manifest,
-    which SageMaker refuses, is converted on the way. Interrupted pushes go on where they stopped.
+    which SageMaker refuses, is converted on the way. Interrupted pushes go on where they stopped. docs/push.md has
+    the permissions that it needs.
 
     With --json: image, repository, tag, digest, media_type, size (bytes that a pull fetches), region, account,
-    seconds, created, and with --wait-scan findings; for several regions a list of them.
+    seconds, created, and with --wait-scan findings; for several regions a list of them. With --to: image, repository,
+    tag, digest, media_type. With --dry-run: calls, layers.
     """
-    from byoc_cli.cloud import account
+    from byoc_cli.cloud.orders import RepositorySettings
 
+    settings = RepositorySettings(
+        create, immutable, kms_key, keep, pairs(aws_tag, "--aws-tag"), _account_ids(allow_account)
+    )
+    fail_on = _severity(fail_on, wait=wait_scan)
+    _check_writable(image_ref_file)
     project = session.project()
-    reference, found = session.image(image, project)  # before any word to AWS
+    found = session.image(image, project)  # before any word to AWS
     if to:
-        return _elsewhere(session, reference, found.id, to, image_ref_file, dry_run=dry_run)
-    settings = (create, immutable, kms_key, keep, pairs(aws_tag, "--aws-tag"), allow_account)
-    order = _order(session, (reference, found), (repository, tag), settings, (wait_scan, fail_on))
+        if region or profile or repository or tag or wait_scan or settings != RepositorySettings():
+            raise UsageError("--to is for other registries, and goes with none of the options for ECR")
+        return _elsewhere(session, found, to, image_ref_file, dry_run=dry_run)
+    order = replace(order_of(project, found, repository, tag), settings=settings, wait_scan=wait_scan, fail_on=fail_on)
+    return push_order(session, order, region, profile, image_ref_file, dry_run=dry_run)
+
+
+def order_of(project: Project, found: tuple[str, Image], repository: str = "", tag: str = "") -> PushOrder:
+    """Make the order for a project's image; "" takes the image's own names."""
+    from byoc_cli import image_ref
+    from byoc_cli.cloud.ecr import check_repository_name
+    from byoc_cli.cloud.orders import PushOrder
+    from byoc_cli.contract.image import architecture_for
+
+    reference, image = found
+    own = image_ref.parse(project.image if reference.startswith("sha256:") else reference)
+    repository, tag = repository or own.path, tag or own.tag or "latest"
+    check_repository_name(repository)
+    image_ref.parse(f"{repository}:{tag}")
+    return PushOrder(image, reference, repository, tag, architecture=architecture_for(project.train.instance_type))
+
+
+def push_order(
+    session: Session,
+    order: PushOrder,
+    region: list[str],
+    profile: str,
+    image_ref_file: Path | None = None,
+    *,
+    dry_run: bool = False,
+) -> Outcome:
+    """Push to one region or to several, and show what came of it."""
+    from byoc_cli.cloud import account
+    from byoc_cli.cloud.pushing import check_architecture
+
+    check_architecture(order)
     regions = account.regions(region, profile)
     if dry_run:
         return _dry_run(session, order, regions)
-    results = _push_all(session, order, regions, profile)
-    return _outcome(session, results, image_ref_file)
+    try:
+        if len(regions) == 1:
+            result = _push_one(session, order, regions[0], profile)
+            _write_references(image_ref_file, [result])
+            return Outcome(result.data(), lambda console: console.result(result.uri))
+        return _push_several(session, order, regions, profile, image_ref_file)
+    except (KeyboardInterrupt, Interrupted):
+        session.console.log("interrupted; run it again to go on: the layers that arrived stay there")
+        raise
 
 
-def _order(session: Session, image: Any, names: tuple[str, str], settings: Any, scan: tuple[bool, str]) -> PushOrder:
-    from byoc_cli import image_ref
-    from byoc_cli.cloud.ecr import SEVERITIES, RepositorySettings, check_repository_name
-    from byoc_cli.cloud.pushing import PushOrder
-    from byoc_cli.contract.image import architecture_for
-
-    reference, found = image
-    parsed = image_ref.parse(session.project().image if reference.startswith("sha256:") else reference)
-    create, immutable, kms_key, keep, aws_tags, accounts = settings
-    for each in accounts:
-        if not (each.isdigit() and len(each) == 12):
-            raise UsageError(f"--allow-account {each}: an account is 12 digits", hint="--allow-account 123456789012")
-    repository, tag = names[0] or parsed.path, names[1] or parsed.tag or "latest"
-    check_repository_name(repository)
-    image_ref.parse(f"{repository}:{tag}")
-    wait, fail_on = scan
-    if fail_on and fail_on.upper() not in SEVERITIES:
-        raise UsageError(
-            f"--fail-on {fail_on}: there is no such severity", hint="one of: " + ", ".join(SEVERITIES).lower()
-        )
-    if fail_on and not wait:
-        raise UsageError("--fail-on needs --wait-scan: findings come some time after the push", hint="add --wait-scan")
-    return PushOrder(
-        image=found,
-        reference=reference,
-        repository=repository,
-        tag=tag,
-        settings=RepositorySettings(create, immutable, kms_key, keep, aws_tags, tuple(accounts)),
-        architecture=architecture_for(session.project().train.instance_type),
-        fail_on=fail_on,
-        wait_scan=wait,
-    )
-
-
-def _push_all(
-    session: Session, order: PushOrder, regions: Sequence[str], profile: str
-) -> dict[str, PushResult | ByocError]:
-    """Push to every region side by side; one that fails does not stop the others."""
+def _push_one(session: Session, order: PushOrder, region: str, profile: str, *, stop: Stop | None = None) -> PushResult:
+    """Push to one region; with `stop` beside others, in a thread."""
     from byoc_cli.cloud.account import account
-    from byoc_cli.cloud.pushing import push_to_ecr
+    from byoc_cli.cloud.pushing import EcrPush
     from byoc_cli.console.push_view import PushView
 
-    several = len(regions) > 1
+    if stop is None:
+        with PushView(session.console) as view:
+            return EcrPush(session.engine, account(region, profile), view, session.console.log).run(order)
 
-    def one(region: str) -> PushResult | ByocError:
-        name = region if several else ""
-        log: Callable[[str], None] = lambda text: session.console.log(f"{name}: {text}" if name else text)  # noqa: E731
-        try:
-            # An engine of its own: requests' sessions are not made for threads.
-            engine = session.doors.connect() if several else session.engine
-            with PushView(session.console, name, bars=not several) as view:
-                return push_to_ecr(engine, account(region, profile), order, view, log)
-        except ByocError as error:
-            return error
+    def log(text: str) -> None:
+        session.console.log(f"{region}: {text}")
 
-    if not several:
-        return {regions[0]: one(regions[0])}
-    with ThreadPoolExecutor(len(regions)) as pool:
-        return dict(zip(regions, pool.map(one, regions), strict=True))
+    # An engine of its own: requests' sessions are not made for threads.
+    with PushView(session.console, region, check=stop.check) as view:
+        return EcrPush(session.doors.connect(), account(region, profile), view, log, stop.sleep).run(order)
 
 
-def _outcome(session: Session, results: dict[str, Any], file: Path | None) -> Outcome:
-    failed = {region: result for region, result in results.items() if isinstance(result, ByocError)}
-    if len(results) == 1 and failed:
-        raise next(iter(failed.values()))
+def _push_several(
+    session: Session, order: PushOrder, regions: Sequence[str], profile: str, file: Path | None
+) -> Outcome:
+    from byoc_cli.cloud.regions import side_by_side
+
+    results = side_by_side(regions, lambda region, stop: _push_one(session, order, region, profile, stop=stop))
     done = [result for result in results.values() if not isinstance(result, ByocError)]
-    if file:
-        file.write_text("".join(f"{result.uri}\n" for result in done))
+    failed = {region: result for region, result in results.items() if isinstance(result, ByocError)}
+    _write_references(file, done)
+    for region, result in results.items():
+        said = result.message.partition("\n")[0] if isinstance(result, ByocError) else result.digest
+        session.console.log(f"{region:<16} {said}")
     data = [result.data() for result in done]
-    if len(results) > 1:
-        for region, result in results.items():
-            said = result.message.partition("\n")[0] if isinstance(result, ByocError) else result.digest
-            session.console.log(f"{region:<16} {said}")
     if failed:
-        if not session.console.as_json:
-            for result in done:
-                session.console.result(result.uri)
-        reasons = "\n".join(f"{region}: {error.message}" for region, error in failed.items())
-        hints = "; ".join(dict.fromkeys(error.hint for error in failed.values() if error.hint))
-        raise ByocError(
-            f"the push failed in {len(failed)} of {len(results)} regions\n{reasons}", hint=hints, result=data
-        )
-    return Outcome(
-        data if len(results) > 1 else data[0], lambda console: console.result("\n".join(result.uri for result in done))
-    )
+        _show(session, done)
+        raise _failure(failed, len(results), data)
+    return Outcome(data, lambda console: console.result("\n".join(result.uri for result in done)))
+
+
+def _show(session: Session, done: Sequence[PushResult]) -> None:
+    """What is done is a result, even beside a failure; --json prints it with the error."""
+    if not session.console.as_json:
+        for result in done:
+            session.console.result(result.uri)
+
+
+def _failure(failed: Mapping[str, ByocError], count: int, data: object) -> ByocError:
+    reasons = "\n".join(f"{region}: {error.message}" for region, error in failed.items())
+    hints = "; ".join(dict.fromkeys(error.hint for error in failed.values() if error.hint))
+    # All for the same reason of this machine's (no credentials, no engine): then that is the exit code.
+    ready = not (len(failed) == count and all(isinstance(error, MachineError) for error in failed.values()))
+    kind = ByocError if ready else MachineError
+    return kind(f"the push failed in {len(failed)} of {count} regions\n{reasons}", hint=hints, result=data)
 
 
 def _dry_run(session: Session, order: PushOrder, regions: Sequence[str]) -> Outcome:
-    from byoc_cli.cloud.pushing import check_architecture, planned_calls
-    from byoc_cli.engine.push import layers
+    from byoc_cli.contract.image import ACCEPTED
+    from byoc_cli.engine.push import layers, manifest_type
 
-    check_architecture(order)
     parts = layers(session.engine, order.image.id)
-    calls = [{"region": region, "call": call} for region in regions for call in planned_calls(order)]
+    converts = manifest_type(session.engine, order.image.id) != ACCEPTED
+    calls = [{"region": region, "call": call} for region in regions for call in order.calls(converts=converts)]
     lines = [f"{call['region']}: {call['call']}" for call in calls]
-    lines += [f"{size / 1e6:10,.1f} MB  {made_by[:90]}" for made_by, size in parts]
+    lines += [f"{size / 1e6:10,.3f} MB  {made_by[:90]}" for made_by, size in parts]
     data = {"calls": calls, "layers": [{"layer": made_by, "size": size} for made_by, size in parts]}
     return Outcome(data, lambda console: console.result("\n".join(lines)))
 
 
-def _elsewhere(
-    session: Session, reference: str, image_id: str, to: str, file: Path | None, *, dry_run: bool
-) -> Outcome:
+def _elsewhere(session: Session, found: tuple[str, Image], to: str, file: Path | None, *, dry_run: bool) -> Outcome:
     """Push to a registry that is not ECR, with the user's own Docker credentials."""
     from byoc_cli import image_ref
     from byoc_cli.console.push_view import PushView
-    from byoc_cli.engine import push as door
+    from byoc_cli.contract import image as rules
+    from byoc_cli.engine.push import manifest_type_in_registry
+    from byoc_cli.engine.sending import Sender
 
+    reference, image = found
     target = image_ref.parse(to).tagged
     if target.digest:
         raise UsageError(f"--to {to}: a push goes to a tag, not to a digest", hint="--to REGISTRY/NAME:TAG")
@@ -204,11 +225,59 @@ def _elsewhere(
     if dry_run:
         return Outcome({"to": str(target)}, lambda console: console.result(f"push {reference} to {target}"))
     session.console.log(f"pushing {reference} to {target}, with your own Docker login")
-    door.give_name(session.engine, image_id, repository, target.tag)
     with PushView(session.console) as view:
-        digest = door.push(session.engine, repository, target.tag, None, view)
-    uri = f"{repository}@{digest}"
-    if file:
-        file.write_text(f"{uri}\n")
-    data = {"image": uri, "repository": repository, "tag": target.tag, "digest": digest}
+        digest = Sender(session.engine, None, view, session.console.log).send(image.id, repository, target.tag)
+    media_type = manifest_type_in_registry(session.engine, str(target))
+    if media_type and media_type != rules.ACCEPTED:
+        session.console.warn(rules.refusal(media_type, str(target)), "byoc build, then push again")
+    uri = f"{repository}@{digest}" if digest else str(target)
+    data = {
+        "image": uri,
+        "repository": repository,
+        "tag": target.tag,
+        "digest": digest,
+        "media_type": media_type,
+    }
+    _write(file, f"{uri}\n")
     return Outcome(data, lambda console: console.result(uri))
+
+
+# -- options ----------------------------------------------------------------------------------------------------------
+
+
+def _account_ids(values: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if not (value.isascii() and value.isdigit() and len(value) == 12):
+            raise UsageError(f"--allow-account {value}: an account is 12 digits", hint="--allow-account 123456789012")
+    return tuple(values)
+
+
+def _severity(value: str, *, wait: bool) -> str:
+    from byoc_cli.cloud.orders import SEVERITIES
+
+    if value and value.upper() not in SEVERITIES:
+        known = ", ".join(SEVERITIES).lower()
+        raise UsageError(f"--fail-on {value}: there is no such severity", hint=f"one of: {known}")
+    if value and not wait:
+        raise UsageError("--fail-on needs --wait-scan: findings come some time after the push", hint="add --wait-scan")
+    return value
+
+
+def _check_writable(file: Path | None) -> None:
+    """A file that cannot be written is said before a gigabyte goes up."""
+    if file and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
+        raise UsageError(f"--image-ref-file {file} cannot be written", hint="give a file in a folder that exists")
+
+
+def _write_references(file: Path | None, results: Sequence[PushResult]) -> None:
+    _write(file, "".join(f"{result.uri}\n" for result in results))
+
+
+def _write(file: Path | None, text: str) -> None:
+    if file:
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ByocError(
+                f"it was pushed, but {file} cannot be written\n{error.strerror}\n{text}".rstrip()
+            ) from error

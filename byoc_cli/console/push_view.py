@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
-
-from rich import progress
 
 from byoc_cli.console import Console
 
@@ -16,79 +15,117 @@ if TYPE_CHECKING:
     from byoc_cli.engine.push import LayerProgress
 
 _LINE_SECONDS = 10.0
-_DONE = ("Pushed", "Layer already exists", "Mounted from")
+_THERE = ("Layer already exists", "Mounted from")
+_DONE = ("Pushed", *_THERE)
 
 
 class PushView:
-    """A PushWatcher; `name` stands before each line where several pushes go on at once."""
+    """A PushWatcher; `name` stands before each line where several pushes go on at once, and none has bars.
 
-    def __init__(self, console: Console, name: str = "", *, bars: bool = True) -> None:
+    `check` is called at each step: what it raises ends the push.
+    """
+
+    def __init__(self, console: Console, name: str = "", *, check: Callable[[], None] = lambda: None) -> None:
         self.console = console
         self.name = f"{name}: " if name else ""
+        self.check = check
         self._start = self._said = time.monotonic()
         self._sent: dict[str, tuple[int, int]] = {}
-        self._tasks: dict[str, TaskID] = {}
+        self._waiting: set[str] = set()
         self._lock = threading.Lock()
-        self._bars = _bars(console) if bars and console.animated else None
+        self._draws = console.animated and not name
+        self._bars: _Bars | None = None
 
     def __enter__(self) -> Self:
-        if self._bars:
-            self._bars.start()
-            self._total = self._bars.add_task("total", total=None)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bars:
             self._bars.stop()
-        sent = sum(done for done, _ in self._sent.values())
-        seconds = time.monotonic() - self._start
-        if sent:
-            self.console.log(
-                f"{self.name}sent {sent / 1e6:,.1f} MB in {seconds:.1f} s ({sent / 1e6 / seconds:,.1f} MB/s)"
-            )
+        if sum(done for done, _ in self._sent.values()):
+            seconds = time.monotonic() - self._start
+            self.console.log(f"{self.name}sent {self._megabytes()} of layers in {seconds:.1f} s ({self._speed()})")
 
     def __call__(self, at: LayerProgress) -> None:
         """Take how far a layer is."""
+        self.check()
         with self._lock:
-            finished = at.status.startswith(_DONE)
-            done, total = self._sent.get(at.layer, (0, 0))
-            if at.total:
-                done, total = at.done, at.total
-            elif at.status == "Pushed":
-                done = total
-            if at.total or at.layer in self._sent:
-                self._sent[at.layer] = (done, total)
-            if self._bars:
-                self._draw(at, done, total, finished=finished)
-            elif finished:
+            self._count(at)
+            if self._draws:
+                self._bars = self._bars or _Bars(self.console)
+                self._bars.draw(at, self._sent)
+            else:
+                self._print(at)
+
+    def _count(self, at: LayerProgress) -> None:
+        if at.total:
+            self._sent[at.layer] = (at.done, at.total)
+        elif at.status == "Pushed" and at.layer in self._sent:
+            # The last message before it need not have been at the end.
+            total = self._sent[at.layer][1]
+            self._sent[at.layer] = (total, total)
+
+    def _print(self, at: LayerProgress) -> None:
+        if at.status.startswith(_DONE):
+            self.console.log(f"{self.name}{at.layer}: {at.status.lower()}")
+        elif at.status.startswith("Retrying"):
+            # The engine counts the seconds down, a message for each.
+            if at.layer not in self._waiting:
                 self.console.log(f"{self.name}{at.layer}: {at.status.lower()}")
-            elif time.monotonic() - self._said > _LINE_SECONDS:
-                self._said = time.monotonic()
-                self.console.log(f"{self.name}{self._rate()}")
+            self._waiting.add(at.layer)
+            return
+        elif time.monotonic() - self._said > _LINE_SECONDS:
+            self._said = time.monotonic()
+            self.console.log(f"{self.name}{self._megabytes()}, {self._speed()}")
+        self._waiting.discard(at.layer)
 
-    def _draw(self, at: LayerProgress, done: int, total: int, *, finished: bool) -> None:
-        assert self._bars is not None
+    def _megabytes(self) -> str:
+        done, total = _sum(self._sent)
+        return f"{done / 1e6:,.1f} MB" if done >= total else f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+
+    def _speed(self) -> str:
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        return f"{_sum(self._sent)[0] / 1e6 / seconds:,.1f} MB/s"
+
+
+class _Bars:
+    """A bar for each layer that is sent, a line for the total."""
+
+    def __init__(self, console: Console) -> None:
+        from rich import progress  # late: it takes longer to import than a push that has nothing to do
+
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(30),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            console=console.err,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._total: TaskID | None = None
+
+    def draw(self, at: LayerProgress, sent: dict[str, tuple[int, int]]) -> None:
+        if self._total is None:
+            self._progress.start()
+            self._total = self._progress.add_task("total", total=None)
         if at.layer not in self._tasks:
-            self._tasks[at.layer] = self._bars.add_task(at.layer, total=total or None)
-        task = self._tasks[at.layer]
-        words = f"{at.layer} {at.status.lower()}"
-        if finished:
-            self._bars.update(task, description=words, total=total or 1, completed=total or 1)
-        else:
-            self._bars.update(task, description=words, total=total or None, completed=done)
-        sent = [sum(part) for part in zip(*self._sent.values(), strict=True)] or [0, 0]
-        self._bars.update(self._total, completed=sent[0], total=sent[1] or None)
+            self._tasks[at.layer] = self._progress.add_task(at.layer, total=None)
+        done, total = sent.get(at.layer, (0, 0))
+        self._progress.update(
+            self._tasks[at.layer],
+            description=f"{at.layer} {at.status.lower()}",
+            completed=done,
+            total=total or None,
+            # What is there already takes no line: a base image has many such layers.
+            visible=not at.status.startswith(_THERE),
+        )
+        done, total = _sum(sent)
+        self._progress.update(self._total, completed=done, total=total or None)
 
-    def _rate(self) -> str:
-        done, total = (sum(part) for part in zip(*self._sent.values(), strict=True)) if self._sent else (0, 0)
-        return f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB, {done / 1e6 / (time.monotonic() - self._start):.1f} MB/s"
+    def stop(self) -> None:
+        self._progress.stop()
 
 
-def _bars(console: Console) -> progress.Progress:
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(30),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-    )
-    return progress.Progress(*columns, console=console.err, transient=True)
+def _sum(sent: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    return sum(done for done, _ in sent.values()), sum(total for _, total in sent.values())

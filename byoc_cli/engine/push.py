@@ -8,20 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker.credentials.errors
+import docker.errors
 
 from byoc_cli.engine import faults
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.push_faults import helper_fault, push_fault
 from byoc_cli.engine.types import Credentials
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import MachineError
 
-# What passes by itself: throttling, a registry that stumbles, a connection that drops.
-_PASSING = re.compile(
-    r"toomanyrequests|rate exceeded|too many requests|\b429\b|\b50[0234]\b|internal server error|bad gateway|"
-    r"service unavailable|gateway time-?out|connection reset|broken pipe|\bEOF\b|i/o timeout|timeout awaiting|"
-    r"handshake timeout|use of closed network connection|server closed|deadline exceeded",
-    re.IGNORECASE,
-)
-_EXPIRED = re.compile(r"authorization token has expired|token has expired", re.IGNORECASE)
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @dataclass(frozen=True)
@@ -35,21 +30,10 @@ class LayerProgress:
 
 
 class PushWatcher(Protocol):
-    """Is told how far each layer is."""
+    """Is told how far each layer is; what it raises ends the push."""
 
     def __call__(self, at: LayerProgress, /) -> None:
         """A layer went on."""
-
-
-class PushFailed(ByocError):
-    """The registry or the way to it refused. `passing`: worth another try; `expired`: with a new token."""
-
-    passing = False
-    expired = False
-
-
-class NotFoundInRegistry(PushFailed):
-    """There is no such repository."""
 
 
 def push(engine: DockerEngine, repository: str, tag: str, credentials: Credentials | None, watch: PushWatcher) -> str:
@@ -62,37 +46,36 @@ def push(engine: DockerEngine, repository: str, tag: str, credentials: Credentia
         MachineError: the user's credential helper is broken.
 
     """
+    # Always given where we have them: without it a stale entry of config.json, or its helper, would win.
     auth = {"username": credentials.user, "password": credentials.password} if credentials else None
     try:
         with faults.translated():
             stream: Iterable[Mapping[str, Any]] = engine.api.push(
                 repository, tag=tag, stream=True, decode=True, auth_config=auth
             )
-            return _follow(stream, watch)
+            return follow(stream, watch)
     except docker.credentials.errors.StoreError as error:  # not a DockerException
         raise helper_fault(repository, error) from error
     except MachineError as error:
         # docker-py wraps a failing helper in the exception that it has for everything.
         if credentials is None and "redential" in error.message:
-            raise helper_fault(repository, error) from error
+            raise helper_fault(repository, error.message.rpartition("\n")[2]) from error
         raise
 
 
-def helper_fault(repository: str, error: Exception) -> MachineError:
-    """A credential helper that is configured but does not work."""
-    return MachineError(
-        f"the login for {repository} cannot be read\nthe credential helper of your Docker configuration fails: {error}",
-        hint="install the helper that ~/.docker/config.json names (credsStore, credHelpers), or take its line out",
-    )
+def follow(stream: Iterable[Mapping[str, Any]], watch: PushWatcher) -> str:
+    """Read a push's messages to the end; gives the digest.
 
+    Raises:
+        PushFailed: one of them is an error (the HTTP status never is).
 
-def _follow(stream: Iterable[Mapping[str, Any]], watch: PushWatcher) -> str:
+    """
     digest = ""
     for message in stream:
         if message.get("error") or message.get("errorDetail"):
             said = message.get("error") or (message.get("errorDetail") or {}).get("message") or "unknown error"
             raise push_fault(str(said))
-        # The classic store says it in `aux`, the containerd store in the status line alone.
+        # The classic store says it in `aux`, the containerd store and podman in the status line alone.
         aux = message.get("aux") or {}
         line = re.search(r"digest: (sha256:[0-9a-f]{64})", str(message.get("status", "")))
         digest = str(aux.get("Digest") or (line[1] if line else digest))
@@ -103,47 +86,28 @@ def _follow(stream: Iterable[Mapping[str, Any]], watch: PushWatcher) -> str:
     return digest
 
 
-def push_fault(said: str) -> PushFailed:
-    """What a registry's words mean, and what to do."""
-    for pattern, kind, hint in _MEANINGS:
-        if re.search(pattern, said, re.IGNORECASE):
-            fault = kind(f"the push failed\n{said}", hint=hint)
-            break
-    else:
-        fault = PushFailed(f"the push failed\n{said}")
-    fault.expired = bool(_EXPIRED.search(said))
-    fault.passing = fault.expired or bool(_PASSING.search(said))
-    return fault
+def manifest_type(engine: DockerEngine, image_id: str) -> str:
+    """Return the media type of what a push of the image sends; "" where only the push will show.
+
+    The classic store always sends Docker's; the containerd store what it holds, mostly OCI's; podman as it was built.
+    """
+    with faults.translated():
+        if engine.info().containerd_store:
+            row = engine.api.inspect_image(image_id)  # type: ignore[no-untyped-call]
+            return str((row.get("Descriptor") or {}).get("mediaType", ""))
+        version = engine.api.version(api_version=False)
+    parts = [str(part.get("Name", "")) for part in version.get("Components") or []]
+    return "" if any("podman" in part.lower() for part in parts) else DOCKER_MANIFEST
 
 
-_MEANINGS: tuple[tuple[str, type[PushFailed], str], ...] = (
-    (r"name unknown|repository .* does not exist|name_unknown", NotFoundInRegistry, "create the repository first"),
-    (
-        r"tag invalid|cannot be overwritten|immutable",
-        PushFailed,
-        "tags of this repository are immutable: push under another one with --tag",
-    ),
-    (r"token has expired", PushFailed, "run it again: what went up stays there"),
-    (
-        r"no basic auth credentials|unauthorized|authentication required|401",
-        PushFailed,
-        "the registry does not know this login: docker login REGISTRY",
-    ),
-    (r"denied", PushFailed, "the registry denies it to this user: ask for the right to push"),
-    (r"no space left", PushFailed, "the registry's disk is full: free some there, then run it again"),
-    (
-        r"x509|certificate",
-        PushFailed,
-        "the engine does not trust the registry's certificate: put its CA into /etc/docker/certs.d/REGISTRY/ca.crt",
-    ),
-    (r"server gave http response to https", PushFailed, "the registry speaks HTTP: list it in insecure-registries"),
-    (
-        r"no such host|connection refused|network is unreachable|no route to host",
-        PushFailed,
-        "the engine cannot reach the registry: check its network, proxy and DNS",
-    ),
-    (r"image does not exist locally", PushFailed, "byoc build"),
-)
+def manifest_type_in_registry(engine: DockerEngine, reference: str) -> str:
+    """Ask the registry, through the engine and with the user's own login; "" where it does not say."""
+    with faults.translated():
+        try:
+            found = engine.api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+        except docker.errors.APIError:
+            return ""
+    return str((found.get("Descriptor") or {}).get("mediaType", ""))
 
 
 def layers(engine: DockerEngine, image_id: str) -> list[tuple[str, int]]:
@@ -165,6 +129,6 @@ def give_name(engine: DockerEngine, image_id: str, repository: str, tag: str) ->
 
 
 def take_name(engine: DockerEngine, reference: str) -> None:
-    """Take a tag away; the image stays, for it has another one."""
+    """Take a tag away; with its last one the image would go, too."""
     with faults.translated():
         engine.api.remove_image(reference, noprune=True)

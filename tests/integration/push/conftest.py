@@ -1,0 +1,122 @@
+"""One AWS and one registry a session; each test has a repository, an image and a HOME of its own."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.integration.push import ecr, registry
+from tests.integration.push.ecr import Aws
+from tests.integration.push.registry import Registry
+from tests.integration.world import Byoc, Live, Ran
+
+REGION = "us-west-2"
+
+
+@pytest.fixture(scope="session")
+def registry_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A registry with a password."""
+    if not registry.program():
+        pytest.skip("there is no docker-registry: scripts/setup engine installs it")
+    with registry.running(tmp_path_factory.mktemp("registry"), ecr.TOKEN) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def _world(registry_port: int) -> Iterator[tuple[Registry, Aws]]:
+    with registry.proxied(registry_port, ecr.TOKEN) as proxy, ecr.served(proxy) as aws:
+        yield proxy, aws
+
+
+@pytest.fixture
+def hub(_world: tuple[Registry, Aws], docker_client: docker.DockerClient) -> Iterator[Registry]:
+    """The registry. What a test asks to go wrong has to go wrong, and no name of it stays in the engine."""
+    proxy = _world[0]
+    proxy.reset()
+    yield proxy
+    for row in docker_client.api.images():
+        for name in row["RepoTags"] or []:
+            if name.startswith(proxy.host):
+                docker_client.api.remove_image(name, noprune=True)
+    assert proxy.unused == []
+
+
+@pytest.fixture
+def cloud(_world: tuple[Registry, Aws], hub: Registry) -> Iterator[Aws]:
+    """AWS."""
+    aws = _world[1]
+    aws.reset()
+    yield aws
+    assert aws.unused == []
+
+
+def tiny_image(client: docker.DockerClient, reference: str, content: bytes, layers: int = 1) -> str:
+    """Make an image of some bytes, without a build; gives its id."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo("content")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    repository, _, tag = reference.rpartition(":")
+    client.api.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag)
+    return str(client.images.get(reference).id)
+
+
+@dataclass
+class Shop:
+    """A project with an image, a HOME, and the command in them: `shop("push", "--region", …)`."""
+
+    byoc: Byoc
+    aws: Aws
+    folder: Path
+    home: Path
+    name: str
+    image_id: str
+
+    @property
+    def reference(self) -> str:
+        """The local image."""
+        return f"{self.name}:v1"
+
+    @property
+    def uri(self) -> str:
+        """The repository."""
+        return f"{self.aws.host}/{self.name}"
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The command's environment; "" takes a variable out."""
+        known = {"HOME": str(self.home), "DOCKER_CONFIG": str(self.home / ".docker")} | self.aws.environment()
+        return {key: value for key, value in (known | changes).items() if value}
+
+    def __call__(self, *words: str, timeout: float = 120, **changes: str) -> Ran:
+        """Run it to its end."""
+        return self.byoc(*words, cwd=self.folder, env=self.environment(**changes), timeout=timeout)
+
+    def push(self, *words: str, timeout: float = 120, **changes: str) -> Ran:
+        """`byoc push` in the usual region."""
+        return self("push", "--region", REGION, *words, timeout=timeout, **changes)
+
+    def start(self, *words: str, **changes: str) -> Live:
+        """Start it."""
+        return self.byoc.start(*words, cwd=self.folder, env=self.environment(**changes))
+
+
+@pytest.fixture
+def shop(byoc: Byoc, cloud: Aws, docker_client: docker.DockerClient, tmp_path: Path) -> Iterator[Shop]:
+    """A project whose image has a few bytes."""
+    name = f"shop-{secrets.token_hex(4)}"
+    image_id = tiny_image(docker_client, f"{name}:v1", secrets.token_bytes(2000))
+    folder, home = tmp_path / "project", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    (folder / "byoc.toml").write_text(f'image = "{name}:v1"\n')
+    yield Shop(byoc, cloud, folder, home, name, image_id)
+    for tag in docker_client.images.get(image_id).tags:
+        docker_client.api.remove_image(tag, force=True)

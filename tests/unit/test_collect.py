@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,12 @@ from tests.fakes import FakeContainer, FakeEngine, Told
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> FakeContainer:
-    engine = FakeEngine(tmp_path / "engine")
+def engine(tmp_path: Path) -> FakeEngine:
+    return FakeEngine(tmp_path / "engine")
+
+
+@pytest.fixture
+def container(engine: FakeEngine) -> FakeContainer:
     engine.add_image("x:1")
     return engine.create(ContainerSpec("x:1", ["train"], "c", {}))
 
@@ -62,8 +66,10 @@ def packed(file: Path) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in tar}
 
 
-def test_t45_the_model_comes_as_a_folder_and_as_an_archive_without_a_root(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(
+def test_t45_the_model_comes_as_a_folder_and_as_an_archive_without_a_root(
+    engine: FakeEngine, container: FakeContainer, run: Run
+) -> None:
+    engine.archives[paths.MODEL] = archive(
         folder("model"), folder("model/1"), entry("model/1/weights", b"abc"), entry("model/über alles", b"x")
     )
     collect(container, run, Told(), {})
@@ -73,8 +79,8 @@ def test_t45_the_model_comes_as_a_folder_and_as_an_archive_without_a_root(contai
     assert listed.splitlines()[:2] == ["1/", "1/weights"]
 
 
-def test_t46_the_output_archive_has_what_is_in_data(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.OUTPUT] = archive(
+def test_t46_the_output_archive_has_what_is_in_data(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
+    engine.archives[paths.OUTPUT] = archive(
         folder("output"), entry("output/failure", b"why"), folder("output/data"), entry("output/data/report", b"r")
     )
     collect(container, run, Told(), {})
@@ -83,10 +89,10 @@ def test_t46_the_output_archive_has_what_is_in_data(container: FakeContainer, ru
     assert set(packed(run.output_tar)) == {"report"}
 
 
-def test_checkpoints_come_without_an_archive(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(folder("model"))
-    container.archives[paths.OUTPUT] = archive(folder("output"))
-    container.archives[paths.CHECKPOINTS] = archive(folder("checkpoints"), entry("checkpoints/1", b"c"))
+def test_checkpoints_come_without_an_archive(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"))
+    engine.archives[paths.OUTPUT] = archive(folder("output"))
+    engine.archives[paths.CHECKPOINTS] = archive(folder("checkpoints"), entry("checkpoints/1", b"c"))
     collect(container, run, Told(), {})
     assert (run.checkpoints / "1").read_bytes() == b"c"
     assert sorted(path.name for path in run.folder.iterdir()) == [
@@ -94,8 +100,8 @@ def test_checkpoints_come_without_an_archive(container: FakeContainer, run: Run)
     ]
 
 
-def test_an_empty_model_is_an_empty_archive(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(folder("model"))
+def test_an_empty_model_is_an_empty_archive(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"))
     collect(container, run, Told(), {})
     assert packed(run.model_tar) == {}
     assert list(run.model.iterdir()) == []
@@ -109,8 +115,10 @@ def test_nothing_at_all_leaves_empty_folders(container: FakeContainer, run: Run)
     assert not list(run.folder.glob(".*"))
 
 
-def test_files_belong_to_the_user_who_may_read_and_write_them(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(
+def test_files_belong_to_the_user_who_may_read_and_write_them(
+    engine: FakeEngine, container: FakeContainer, run: Run
+) -> None:
+    engine.archives[paths.MODEL] = archive(
         folder("model"), entry("model/secret", b"x", mode=0), entry("model/tool", b"x", mode=0o4755)
     )
     collect(container, run, Told(), {})
@@ -120,8 +128,8 @@ def test_files_belong_to_the_user_who_may_read_and_write_them(container: FakeCon
     assert (run.model / "secret").stat().st_mtime == 1_000_000
 
 
-def test_hard_links_stay_links(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(
+def test_hard_links_stay_links(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
+    engine.archives[paths.MODEL] = archive(
         folder("model"), entry("model/a", b"abc"), entry("model/b", kind=tarfile.LNKTYPE, link="model/a")
     )
     collect(container, run, Told(), {})
@@ -129,8 +137,10 @@ def test_hard_links_stay_links(container: FakeContainer, run: Run) -> None:
     assert (packed(run.model_tar)["b"].islnk(), packed(run.model_tar)["b"].linkname) == (True, "a")
 
 
-def test_a_hard_link_to_what_is_not_in_the_archive_is_packed_as_the_file(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.OUTPUT] = archive(
+def test_a_hard_link_to_what_is_not_in_the_archive_is_packed_as_the_file(
+    engine: FakeEngine, container: FakeContainer, run: Run
+) -> None:
+    engine.archives[paths.OUTPUT] = archive(
         folder("output"),
         entry("output/log", b"abc"),
         folder("output/data"),
@@ -143,8 +153,8 @@ def test_a_hard_link_to_what_is_not_in_the_archive_is_packed_as_the_file(contain
         assert extracted.read() == b"abc"
 
 
-def test_t50_a_link_inside_is_kept_with_a_warning(container: FakeContainer, run: Run) -> None:
-    container.archives[paths.MODEL] = archive(
+def test_t50_a_link_inside_is_kept_with_a_warning(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
+    engine.archives[paths.MODEL] = archive(
         folder("model"), entry("model/latest", kind=tarfile.SYMTYPE, link="1/weights"), entry("model/1/weights", b"abc")
     )
     told = Told()
@@ -157,8 +167,8 @@ def test_t50_a_link_inside_is_kept_with_a_warning(container: FakeContainer, run:
 
 
 @pytest.mark.parametrize("link", ["/etc/passwd", "../../secret", "1/../../x", ".."])
-def test_a_link_that_leads_out_is_not_made(container: FakeContainer, run: Run, link: str) -> None:
-    container.archives[paths.MODEL] = archive(folder("model"), entry("model/out", kind=tarfile.SYMTYPE, link=link))
+def test_a_link_that_leads_out_is_not_made(engine: FakeEngine, container: FakeContainer, run: Run, link: str) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/out", kind=tarfile.SYMTYPE, link=link))
     told = Told()
     collect(container, run, told, {})
     assert not (run.model / "out").is_symlink()
@@ -194,11 +204,11 @@ def tree(top: Path) -> set[str]:
     ],
 )
 def test_no_name_leads_out_of_the_folder(
-    container: FakeContainer, run: Run, tmp_path: Path, evil: list[tarfile.TarInfo]
+    engine: FakeEngine, container: FakeContainer, run: Run, tmp_path: Path, evil: list[tarfile.TarInfo]
 ) -> None:
     (tmp_path / "secret").write_text("before")
     before = tree(tmp_path) - tree(run.folder)
-    container.archives[paths.MODEL] = archive(folder("model"), *evil, entry("model/good", b"good"))
+    engine.archives[paths.MODEL] = archive(folder("model"), *evil, entry("model/good", b"good"))
     try:
         collect(container, run, Told(), {})
     except ByocError:
@@ -213,8 +223,10 @@ def test_no_name_leads_out_of_the_folder(
 
 
 @pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_what_is_no_file_is_left_out_with_a_warning(container: FakeContainer, run: Run, kind: bytes) -> None:
-    container.archives[paths.MODEL] = archive(folder("model"), entry("model/pipe", kind=kind), entry("model/a", b"x"))
+def test_what_is_no_file_is_left_out_with_a_warning(
+    engine: FakeEngine, container: FakeContainer, run: Run, kind: bytes
+) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/pipe", kind=kind), entry("model/a", b"x"))
     told = Told()
     collect(container, run, told, {})
     assert [path.name for path in run.model.iterdir()] == ["a"]
@@ -225,16 +237,16 @@ def test_what_is_no_file_is_left_out_with_a_warning(container: FakeContainer, ru
 @pytest.mark.parametrize(
     "name", ["with\nnewline", "x" * 200, "a/" * 60 + "deep", "-rf", " ", "q'\"\\", "..hidden", "日本"]
 )
-def test_odd_names_come_through(container: FakeContainer, run: Run, name: str) -> None:
-    container.archives[paths.MODEL] = archive(folder("model"), entry(f"model/{name}", b"x"))
+def test_odd_names_come_through(engine: FakeEngine, container: FakeContainer, run: Run, name: str) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"), entry(f"model/{name}", b"x"))
     collect(container, run, Told(), {})
     assert (run.model / name).read_bytes() == b"x"
     assert name in packed(run.model_tar)
 
 
-def test_a_large_file_is_packed_as_plain_gzip(container: FakeContainer, run: Run) -> None:
+def test_a_large_file_is_packed_as_plain_gzip(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
     data = os.urandom(1 << 20) + b"text " * 400_000
-    container.archives[paths.MODEL] = archive(folder("model"), entry("model/big", data))
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/big", data))
     told = Told()
     collect(container, run, told, {})
     assert (run.model / "big").read_bytes() == data
@@ -243,11 +255,13 @@ def test_a_large_file_is_packed_as_plain_gzip(container: FakeContainer, run: Run
     assert told.done >= len(data)
 
 
-def test_no_space_is_said_before_the_file_that_does_not_fit(container: FakeContainer, run: Run) -> None:
+def test_no_space_is_said_before_the_file_that_does_not_fit(
+    engine: FakeEngine, container: FakeContainer, run: Run
+) -> None:
     huge = tarfile.TarInfo("model/huge")
     huge.size = 1 << 60
     # After the entry before it comes the header alone: no byte of the file is ever read.
-    container.archives[paths.MODEL] = archive(folder("model"), entry("model/small", b"x"))[: 512 * 3] + huge.tobuf()
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/small", b"x"))[: 512 * 3] + huge.tobuf()
     with pytest.raises(NoSpace) as caught:
         collect(container, run, Told(), {})
     what, why = caught.value.message.split("\n")
@@ -257,9 +271,11 @@ def test_no_space_is_said_before_the_file_that_does_not_fit(container: FakeConta
     assert not list(run.folder.glob(".*"))
 
 
-def test_an_archive_that_breaks_off_is_an_error_and_nothing_half_stays(container: FakeContainer, run: Run) -> None:
+def test_an_archive_that_breaks_off_is_an_error_and_nothing_half_stays(
+    engine: FakeEngine, container: FakeContainer, run: Run
+) -> None:
     whole = archive(folder("model"), entry("model/a", b"x" * 100_000))
-    container.archives[paths.MODEL] = whole[:50_000]
+    engine.archives[paths.MODEL] = whole[:50_000]
     with pytest.raises(ByocError, match="archive of /opt/ml/model broke off"):
         collect(container, run, Told(), {})
     assert not run.model_tar.exists()
@@ -267,14 +283,14 @@ def test_an_archive_that_breaks_off_is_an_error_and_nothing_half_stays(container
 
 
 def test_an_engine_that_fails_in_the_middle_leaves_no_archive(container: FakeContainer, run: Run) -> None:
-    def broken(path: str, whole: Callable[[str], Iterator[bytes]]) -> Iterator[bytes]:
+    def broken(path: str, whole: Callable[[str], Iterator[bytes]]) -> Generator[bytes, None, None]:
         yield from whole(path)
         if path == paths.MODEL:
             yield archive(folder("model"))[:512]
             raise ByocError("the Docker Engine does not answer any more")
 
     class Broken(FakeContainer):
-        def get(self, path: str) -> Iterator[bytes]:
+        def get(self, path: str) -> Generator[bytes, None, None]:
             return broken(path, container.get)
 
     with pytest.raises(ByocError, match="does not answer"):
@@ -282,10 +298,10 @@ def test_an_engine_that_fails_in_the_middle_leaves_no_archive(container: FakeCon
     assert not run.model_tar.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_said(container: FakeContainer, run: Run) -> None:
+def test_a_folder_that_cannot_be_written_is_said(engine: FakeEngine, container: FakeContainer, run: Run) -> None:
     run.model.mkdir()
     (run.model / "a").mkdir()
-    container.archives[paths.MODEL] = archive(folder("model"), entry("model/a", b"x"))
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/a", b"x"))
     with pytest.raises(ByocError, match="/opt/ml/model cannot be collected into"):
         collect(container, run, Told(), {})
 

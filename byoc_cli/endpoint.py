@@ -42,6 +42,10 @@ class Client:
         # A proxy of the environment has nothing to say about a container on this machine.
         self._session.trust_env = False
 
+    def close(self) -> None:
+        """Close the connection: a server that is told to stop may wait for that."""
+        self._session.close()
+
     def ping(self) -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,8 +134,8 @@ def _temporary(session: Session, project: Project) -> Iterator[Client]:
     )
     quiet = session.console.muted()
     with local_hosting.serving(session.engine, project, request, quiet) as (ready, container):
-        with _with_log(lambda: b"".join(container.logs(tail=10))):
-            yield endpoint.Client(ready.url)
+        with _with_log(lambda: b"".join(container.logs(tail=10))), closing(endpoint.Client(ready.url)) as client:
+            yield client
         session.console.log("stopping the endpoint")
 
 

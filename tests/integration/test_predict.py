@@ -163,7 +163,8 @@ def test_an_error_of_the_container_is_an_error(byoc: Byoc, endpoint: Path, statu
     assert (ran.code, ran.stdout) == (1, ""), "an error's body is no prediction"
     assert ran.error.startswith(
         f"error: the container answered {status} to /invocations\nthe model says no\n"
-        f'SageMaker would say: ModelError: Received {kind} error ({status}) from primary with message "the model says no"\n'
+        f"SageMaker would say: ModelError: Received {kind} error ({status}) from primary with message "
+        '"the model says no"\n'
     )
     assert ran.error.endswith("  invocation status\n\nhint: byoc logs\n")
 
@@ -187,7 +188,7 @@ def test_a_timeout(endpoint: Path) -> None:
     """With a second in the place of SageMaker's 60: a minute is too long for a test."""
     script = (
         "from byoc_cli.contract import hosting; hosting.INVOCATION_TIMEOUT_SECONDS = 1.0\n"
-        "from byoc_cli.app import run; run()"
+        "from byoc_cli.__main__ import run; run()"
     )
     words = [sys.executable, "-c", script, "predict", "rows.csv", "--header", "X-Act=sleep:2"]
     start = time.monotonic()
@@ -237,6 +238,7 @@ def test_without_an_endpoint_one_is_started_and_stopped(byoc: Byoc, project: Pat
     assert ran.stderr == (
         "no endpoint is running: starting one for this, with the last run's model\nstopping the endpoint\n"
     )
+    assert ran.seconds < 20, "a connection that stays open does not keep the server from ending"
     assert byoc("ps", "--json", cwd=project).json() == []
     failed = byoc("predict", "x.csv", "--header", "X-Act=status:500", cwd=project)
     assert failed.code == 1

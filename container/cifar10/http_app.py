@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from typing import TYPE_CHECKING
 
 from predict_api import (
     BadRequestError,
+    PredictRequest,
     check_content_type,
     decode_request,
     encode_error,
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 
 
+_LONG_BODY = 1 << 20  # bytes; some 10 ms to decode
+
+
+async def _decode(body: bytes) -> PredictRequest:
+    """Decode a request, a long one in a thread, so that /ping is answered meanwhile (H-10)."""
+    if len(body) < _LONG_BODY:
+        return decode_request(body)
+    return await asyncio.to_thread(decode_request, body)
+
+
 def build_app(model: ServedModel, batcher: Batcher) -> Starlette:
     """Build the application: GET /v1/models/<name> and POST /v1/models/<name>:predict."""
 
@@ -34,7 +46,7 @@ def build_app(model: ServedModel, batcher: Batcher) -> Starlette:
     async def predict(request: Request) -> Response:
         try:
             check_content_type(request.headers.get("content-type", ""))
-            parsed = decode_request(await request.body())
+            parsed = await _decode(await request.body())
             predictions = await batcher.predict(parsed.images)
         except BadRequestError as error:
             return Response(encode_error(str(error)), error.status, media_type=_JSON)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import sys
 import threading
@@ -246,7 +247,7 @@ def test_a_session_loads_the_export_as_tensorflow_serving_does(
 @pytest.fixture(scope="module")
 def endpoint(docker_client: docker.DockerClient, cifar10_image: str, trained_model: Path) -> Iterator[str]:
     """The URL of a hardened serving container, on a network of its own."""
-    network = docker_client.networks.create("byoc-test-cifar10")
+    network = docker_client.networks.create(f"byoc-test-cifar10-{secrets.token_hex(4)}")
     container = docker_client.containers.create(
         cifar10_image,
         ["serve"],
@@ -407,7 +408,7 @@ def test_parallel_requests_get_their_own_answers(endpoint: str, cifar10_data: Pa
 def test_sigterm_finishes_requests_and_exits_0(
     docker_client: docker.DockerClient, cifar10_image: str, trained_model: Path
 ) -> None:
-    network = docker_client.networks.create("byoc-test-cifar10-stop")
+    network = docker_client.networks.create(f"byoc-test-cifar10-{secrets.token_hex(4)}")
     container = docker_client.containers.create(
         cifar10_image,
         ["serve"],

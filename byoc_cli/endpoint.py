@@ -91,12 +91,19 @@ class Client:
 
         """
         sent = {"Content-Type": content_type, "Accept": accept or "*/*"} | dict(headers or {})
+        response = self._post(body, sent)
+        if not 200 <= response.status < 300:
+            raise _refused(response)
+        return response
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Post once. (Apart from `invoke`, because its error would keep requests' answer, and with it the connection.)"""
         start = time.monotonic()
         try:
             answer = self._session.post(
                 self.base + hosting.INVOCATIONS_PATH,
                 data=body,
-                headers=sent,
+                headers=headers,
                 timeout=hosting.INVOCATION_TIMEOUT_SECONDS,
             )
         except requests.Timeout as error:
@@ -107,16 +114,13 @@ class Client:
             raise InvocationFailed("the container broke off in the middle of its answer") from error
         except requests.RequestException as error:
             raise self._unreachable(error) from error
-        response = Response(
+        return Response(
             answer.status_code,
             answer.content,
             answer.headers.get("Content-Type", ""),
             answer.headers,
             time.monotonic() - start,
         )
-        if not 200 <= response.status < 300:
-            raise _refused(response)
-        return response
 
     def _unreachable(self, error: requests.RequestException) -> ByocError:
         if isinstance(error, requests.ConnectionError) and "refused" in str(error):

@@ -242,6 +242,7 @@ def test_without_an_endpoint_one_is_started_and_stopped(byoc: Byoc, project: Pat
     assert byoc("ps", "--json", cwd=project).json() == []
     failed = byoc("predict", "x.csv", "--header", "X-Act=status:500", cwd=project)
     assert failed.code == 1
+    assert failed.seconds < 20
     assert "error: the container answered 500" in failed.stderr
     assert "byoc logs" not in failed.stderr, "there is no container any more whose log could be read"
     assert byoc("ps", "--json", cwd=project).json() == []

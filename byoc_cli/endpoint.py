@@ -97,7 +97,7 @@ class Client:
         return response
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> Response:
-        """Post once. (Apart from `invoke`, because its error would keep requests' answer, and with it the connection.)"""
+        """Post once: apart from `invoke`, whose error would keep requests' answer and with it the connection."""
         start = time.monotonic()
         try:
             answer = self._session.post(

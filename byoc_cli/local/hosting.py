@@ -88,7 +88,7 @@ def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
 ) -> Iterator[tuple[Endpoint, Container]]:
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
-    with Interrupts() as interrupts:
+    with Interrupts(progress.log) as interrupts:
         container, follower = _start(engine, project, request, progress)
         interrupts.on_signal(lambda: _stop(container, progress), container.kill)
         try:
@@ -107,7 +107,7 @@ def serving(
 
 def serve_detached(engine: Engine, project: Project, request: EndpointRequest, progress: Progress) -> Endpoint:
     """Start an endpoint and leave it running; it is found again through its labels."""
-    with Interrupts() as interrupts:
+    with Interrupts(progress.log) as interrupts:
         container, follower = _start(engine, project, request, progress)
         try:
             return _wait(container, request, follower, interrupts)
@@ -176,7 +176,6 @@ def _start(
         ports={hosting.PORT: request.port},
         gpus=request.gpus,
     )
-    container: Container | None = None
     try:
         engine.create_network(name, marks)
         container = engine.create(replace(spec, mounts=[_model_mount(engine, request, marks)]))
@@ -184,9 +183,7 @@ def _start(
             _check_mount(container, request.model)
         container.start()
     except BaseException as error:
-        if container:
-            container.remove()
-        _remove_rest(engine, request.name)
+        labels.remove_job(engine, project, request.name)
         if isinstance(error, CannotStart):
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
             raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error

@@ -14,14 +14,15 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interrupts:
-    """While it is entered, the first signal calls `first` and the second `second`, in threads of their own.
+    """While it is entered, a signal makes a call, in a thread of its own; what is called is set by `on_signal`.
 
-    With no call set (there is nothing to stop yet, or no more) a signal raises Interrupted where the program is.
+    At first there is nothing to stop yet: the first signal is told to `say` and waits for `check`, so that nothing is
+    left half-made; the second raises Interrupted where the program is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], object]) -> None:
         self.signal = 0
-        self._calls: list[Callable[[], None]] = []
+        self._calls: list[Callable[[], None]] = [lambda: say("stopping; press Ctrl-C again to stop at once")]
         self._after: Callable[[], None] | None = None
         self._threads: list[threading.Thread] = []
         self._before: dict[signal.Signals, object] = {}

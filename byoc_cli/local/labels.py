@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Thing
+from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Engine, Thing
 from byoc_cli.project import Project
 
 OWNER_LABEL = "byoc.owner"
@@ -26,6 +26,13 @@ def orphaned(thing: Thing) -> bool:
     if not rest.isdecimal() or host != socket.gethostname():
         return False
     return _owner(int(rest)) != thing.labels[OWNER_LABEL]
+
+
+def remove_job(engine: Engine, project: Project, job: str) -> None:
+    """Remove all that a job has in the engine, by its labels: also what was being made when a signal came."""
+    for thing in engine.things(project=project.id):  # containers first, then networks and volumes
+        if thing.job == job:
+            engine.remove(thing)
 
 
 def _owner(pid: int) -> str:

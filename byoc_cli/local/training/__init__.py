@@ -44,7 +44,7 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
 
     """
     record = Record(job, run, project)
-    with Interrupts() as interrupts:
+    with Interrupts(progress.log) as interrupts:
         try:
             with job_container(engine, project, job) as container:
                 record.enter("Downloading")

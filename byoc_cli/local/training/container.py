@@ -59,6 +59,8 @@ def job_container(engine: Engine, project: Project, job: TrainingJob) -> Iterato
     finally:
         if container and not kept:
             container.remove()
+        elif container is None:
+            labels.remove_job(engine, project, job.name)
         engine.remove_network(name)
 
 

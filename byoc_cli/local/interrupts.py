@@ -22,12 +22,12 @@ class Interrupts:
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self.signal = 0
-        self._calls: list[Callable[[], None]] = [lambda: say("stopping; press Ctrl-C again to stop at once")]
-        self._after: Callable[[], None] | None = None
+        self._calls: list[Callable[[], object]] = [lambda: say("stopping; press Ctrl-C again to stop at once")]
+        self._after: Callable[[], object] | None = None
         self._threads: list[threading.Thread] = []
         self._before: dict[signal.Signals, object] = {}
 
-    def on_signal(self, *calls: Callable[[], None], then_raise: bool = False) -> None:
+    def on_signal(self, *calls: Callable[[], object], then_raise: bool = False) -> None:
         """Set what the first, the second, … signal from now on does; those after them do nothing, or raise again."""
         self._calls = list(calls)
         self._after = None if then_raise else _nothing

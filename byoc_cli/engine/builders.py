@@ -62,7 +62,8 @@ def clients(environ: Mapping[str, str]) -> list[str]:
     for folder in environ.get("PATH", "").split(os.pathsep):
         for name in ("docker", "docker.exe"):
             path = Path(folder) / name
-            if folder and path.is_file() and os.access(path, os.X_OK):
+            # In this order: is_file() raises in a folder that this user may not look into.
+            if folder and os.access(path, os.X_OK) and path.is_file():
                 found.setdefault(str(path.resolve()), str(path))
     return list(found.values())
 

@@ -30,7 +30,7 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_P
 def ca_bundle(environ: Mapping[str, str]) -> Path | None:
     """Return the CA bundle that this host's own tools use."""
     for candidate in (*(environ.get(name, "") for name in _BUNDLE_VARIABLES), *_BUNDLES):
-        if candidate and Path(candidate).is_file():
+        if candidate and os.access(candidate, os.R_OK) and Path(candidate).is_file():
             return Path(candidate)
     return None
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
-from byoc_cli.errors import ByocError, MachineError, UsageError
+from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import indented
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
@@ -178,9 +179,10 @@ def _start(
     )
     try:
         engine.create_network(name, marks)
-        container = engine.create(replace(spec, mounts=[_model_mount(engine, request, marks)]))
+        mount = _model_mount(engine, request, marks)
+        container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
-            _check_mount(container, request.model)
+            check_mount(container, mount, paths.MODEL)
         container.start()
     except BaseException as error:
         labels.remove_job(engine, project, request.name)
@@ -220,15 +222,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             yield chunk
-
-
-def _check_mount(container: Container, model: Path) -> None:
-    probe = next(model.iterdir(), None)
-    if probe and container.stat(f"{paths.MODEL}/{probe.name}") is None:
-        raise MachineError(
-            f"the engine does not see this machine's files\n{paths.MODEL} would be empty: {probe} is not there for it",
-            hint="run byoc on the machine that the engine runs on, or give --model a model.tar.gz",
-        )
 
 
 def _wait(container: Container, request: EndpointRequest, follower: Follower, interrupts: Interrupts) -> Endpoint:

@@ -12,10 +12,11 @@ from byoc_cli.local import runs
 from byoc_cli.local.background import meanwhile
 from byoc_cli.local.collect import collect, look
 from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import LineMerger, indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
-from byoc_cli.local.training.container import check_mounts, job_container
+from byoc_cli.local.training.container import job_container
 from byoc_cli.local.training.job import ACCOUNT, HOST, Channel, TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.project import Project
@@ -48,7 +49,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
         try:
             with job_container(engine, project, job) as container:
                 record.enter("Downloading")
-                check_mounts(container, job.channels)
+                for channel in job.channels:
+                    check_mount(container, channel.mount, f"channel '{channel.name}'")
                 empty = look(container)
                 interrupts.check()
                 record.enter("Training")

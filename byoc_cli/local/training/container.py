@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import stat
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerSpec, Engine, Mount
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import ByocError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import NoSpace
-from byoc_cli.local.training.job import ACCOUNT, HOST, Channel, TrainingJob
+from byoc_cli.local.training.job import ACCOUNT, HOST, TrainingJob
 from byoc_cli.project import Project
 
 
@@ -99,22 +98,3 @@ def _tar(folders: Sequence[str], files: Mapping[str, str]) -> bytes:
             member.size, member.mode, member.mtime = len(data), 0o644, int(time.time())
             tar.addfile(member, io.BytesIO(data))
     return buffer.getvalue()
-
-
-def check_mounts(container: Container, channels: Sequence[Channel]) -> None:
-    """See that the engine mounts this machine's files, not some other's of the same name.
-
-    A remote engine, or one outside of the container that byoc runs in, would mount an empty folder without a word.
-    """
-    for channel in channels:
-        probe = next(channel.source.iterdir(), None) if channel.source.is_dir() else channel.source
-        if probe is None:
-            continue
-        seen = container.stat(f"{paths.channel(channel.name)}/{probe.name}")
-        own = probe.lstat()
-        if seen is None or (stat.S_ISREG(own.st_mode) and seen.size != own.st_size):
-            raise MachineError(
-                f"the engine does not see this machine's files\nchannel '{channel.name}' would be empty: "
-                f"{probe} is not there for it",
-                hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
-            )

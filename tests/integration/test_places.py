@@ -143,7 +143,9 @@ def test_an_ordinary_user_owns_all_that_is_left(
         assert (status.st_uid, status.st_gid) == (user.pw_uid, user.pw_gid), path
         assert path.is_symlink() or status.st_mode & (0o700 if path.is_dir() else 0o600) >= 0o600, path
     assert (run / "model/private").read_text() == "for its owner only\n"
-    assert [path.name for path in home.iterdir()] == ["actor"], "nothing is written into the home"
+    # buildx keeps its own state in ~/.docker; nobody writes a configuration there.
+    assert {path.name for path in home.iterdir()} <= {"actor", ".docker"}
+    assert not (home / ".docker/config.json").exists()
     byoc("clean", "--keep", "0", "--yes")
     filters = {"label": f"{LABEL}={project}"}
     assert docker_client.containers.list(all=True, filters=filters) == []

@@ -18,7 +18,7 @@ from byoc_cli.cloud import faults
 from byoc_cli.errors import MachineError, UsageError
 
 _QUICK = Config(connect_timeout=5, read_timeout=5, retries={"max_attempts": 1})
-_PATIENT = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 5})
+_PATIENT = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Account:
 
     def client(self, service: str) -> Any:
         """Make a client that retries throttling and dropped connections with back-off."""
-        return self.session.create_client(service, region_name=self.region, config=_PATIENT)
+        return _client(self.session, service, self.region, _PATIENT)
 
 
 def regions(given: list[str], profile: str = "") -> list[str]:
@@ -71,7 +71,7 @@ def account(region: str, profile: str = "") -> Account:
             raise MachineError(
                 "there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN
             )
-        caller = session.create_client("sts", region_name=region, config=_PATIENT).get_caller_identity()
+        caller = _client(session, "sts", region, _PATIENT).get_caller_identity()
     return Account(session, region, str(caller["Account"]), str(caller["Arn"]))
 
 
@@ -90,7 +90,7 @@ def identity() -> str:
             )
         # A region only to name the endpoint: the answer is the same everywhere.
         region = session.get_config_variable("region") or "us-east-1"
-        return str(session.create_client("sts", region_name=region, config=_QUICK).get_caller_identity()["Arn"])
+        return str(_client(session, "sts", region, _QUICK).get_caller_identity()["Arn"])
 
 
 def _session(profile: str) -> Any:
@@ -98,6 +98,12 @@ def _session(profile: str) -> Any:
         session = botocore.session.Session(profile=profile or None)
         session.get_scoped_config()  # a profile that is not there is found out now
         return session
+
+
+def _client(session: Any, service: str, region: str, config: Config) -> Any:
+    client = session.create_client(service, region_name=region, config=config)
+    client.meta.events.register("before-parse", faults.check_is_aws)
+    return client
 
 
 def _check_region(session: Any, region: str) -> None:

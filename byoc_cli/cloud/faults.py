@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
@@ -70,15 +71,29 @@ def translated(what: str) -> Iterator[None]:
         raise UsageError(f"{what}\n{error}") from error
 
 
+def check_is_aws(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Refuse a page that says that all is well: botocore would find nothing in it, and say nothing.
+
+    A handler of the event `before-parse`. Other statuses are left to botocore, which tries some of them again.
+    """
+    media_type = str(response_dict["headers"].get("Content-Type", ""))
+    if response_dict["status_code"] < 300 and "html" in media_type:
+        raise _not_aws("AWS cannot be used", "200")
+
+
+def _not_aws(what: str, status: str) -> MachineError:
+    return MachineError(
+        f"{what}\nnot AWS but something in between answered, with HTTP status {status}",
+        hint="check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL",
+    )
+
+
 def client_fault(error: ClientError, what: str) -> ByocError:
     """What AWS answered."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     said = str(error.response.get("Error", {}).get("Message", "")) or str(error)
     if code.isdigit():
-        return MachineError(
-            f"{what}\nnot AWS but something in between answered, with HTTP status {code}",
-            hint="check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL",
-        )
+        return _not_aws(what, code)
     cause = f"{what}\n{code}: {said}"
     if code in _DENIED:
         return MachineError(cause, hint=permission_hint(said) or _statement(f"*:{error.operation_name}", "*"))

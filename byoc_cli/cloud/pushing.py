@@ -16,7 +16,7 @@ from byoc_cli.contract import image as rules
 from byoc_cli.engine import push as door
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.push import PushWatcher
-from byoc_cli.engine.push_faults import PushFailed
+from byoc_cli.engine.push_faults import LoginRefused, PushFailed
 from byoc_cli.engine.sending import Log, Sender, Sleep
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import ByocError
@@ -67,7 +67,7 @@ class EcrPush:
             self._log(f"already up to date: {repository.uri}:{order.tag}")
             manifest = there
         else:
-            with _permissions_named():
+            with _in_words_of_aws():
                 manifest = self._upload(order, repository, there)
         findings = wait_for_scan(self.ecr, order, manifest.digest, self._log, self._sleep) if order.wait_scan else None
         return PushResult(
@@ -129,6 +129,8 @@ class EcrPush:
             parts.extend(found.parts)
             if there and there.digest == found.manifest.digest:
                 self._log(f"already up to date: {repository.uri}:{order.tag}")
+            elif there and repository.immutable:
+                raise tag_is_taken(order.repository, order.tag)
             else:
                 self.ecr.put(order.repository, order.tag, found.manifest)
                 if found.was != rules.ACCEPTED:
@@ -151,10 +153,15 @@ class EcrPush:
 
 
 @contextmanager
-def _permissions_named() -> Iterator[None]:
-    """The registry's "denied" names the missing action as AWS's own does."""
+def _in_words_of_aws() -> Iterator[None]:
+    """A registry's hints are for any registry; ECR's are better."""
     try:
         yield
+    except LoginRefused as error:
+        error.hint = (
+            "ECR refuses a token that AWS has just given: is it a proxy of the engine's that answers? (`docker info`)"
+        )
+        raise
     except PushFailed as error:
         error.hint = faults.permission_hint(error.message) or error.hint
         raise

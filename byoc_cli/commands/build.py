@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from byoc_cli.commands.options import Outcome, Session, pairs, path_of
+from byoc_cli.commands.push import ProfileOption, RegionOption, RepositoryOption, order_of, push_order
 from byoc_cli.errors import UsageError
 
 EXAMPLES = """
   byoc build
   byoc build ./container --tag my-model:v2
   byoc build --build-arg BASE_IMAGE=python:3.12-slim --secret id=netrc,src=$HOME/.netrc
+  byoc build --push --region us-west-2
   docker run --rm $(byoc build -q) train
 """
 
@@ -45,13 +47,18 @@ def build(
     target: Annotated[str, typer.Option(metavar="STAGE", help="Build up to this stage.")] = "",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step anew.")] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Look for a newer base image.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push it to ECR afterwards, as `byoc push` does.")] = False,
+    region: RegionOption = [],
+    profile: ProfileOption = "",
+    repository: RepositoryOption = "",
 ) -> Outcome:
     """Build the project's image, with a manifest that SageMaker accepts; print its reference.
 
     The builder is found by itself: docker buildx, an old client's own BuildKit, or the classic API (BYOC_BUILDER
     forces one). The host's CA bundle and pip configuration are offered as the build secrets `ca` and `pipconf`.
 
-    With --json: image (the reference), id, platform, size (bytes), seconds.
+    With --json: image (the reference), id, platform, size (bytes), seconds. With --push what `byoc push` prints;
+    its --region, --profile and --repository are good here, too.
     """
     import time
 
@@ -59,6 +66,8 @@ def build(
     from byoc_cli.console.build_view import BuildView
     from byoc_cli.local.building import BuildOptions, build_project
 
+    project = session.project(folder)
+    _check_push(region, profile, repository, push=push)
     options = BuildOptions(
         tag=tag,
         platform=platform,
@@ -70,11 +79,11 @@ def build(
     )
     start = time.monotonic()
     with BuildView(session.console) as view:
-        reference, image = build_project(
-            session.engine, session.project(folder), options, ecr_login, session.console, view
-        )
+        reference, image = build_project(session.engine, project, options, ecr_login, session.console, view)
     seconds = time.monotonic() - start
     session.console.log(f"{reference}: {image.size / 1e6:,.0f} MB, {seconds:.1f} s")
+    if push:
+        return push_order(session, order_of(project, (reference, image), repository), region, profile)
     data = {
         "image": reference,
         "id": image.id,
@@ -83,6 +92,19 @@ def build(
         "seconds": round(seconds, 3),
     }
     return Outcome(data, lambda console: console.result(reference))
+
+
+def _check_push(region: list[str], profile: str, repository: str, *, push: bool) -> None:
+    """See that there is a region to push to, before the build takes its time."""
+    if push:
+        from byoc_cli.cloud import account, ecr  # late: a build alone needs no AWS
+
+        account.regions(region, profile)
+        if repository:
+            ecr.check_repository_name(repository)
+    elif region or repository:
+        option = "--region" if region else "--repository"
+        raise UsageError(f"{option} goes with --push", hint=f"byoc build --push {option} …")
 
 
 def _secrets(values: list[str]) -> dict[str, Path]:

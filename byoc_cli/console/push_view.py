@@ -39,12 +39,12 @@ class PushView:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bars:
             self._bars.stop()
-        if sum(done for done, _ in self._sent.values()):
+        if kind is None and _sum(self._sent)[0]:
             seconds = time.monotonic() - self._start
-            self.console.log(f"{self.name}sent {self._megabytes()} of layers in {seconds:.1f} s ({self._speed()})")
+            self.console.log(f"{self.name}sent {self._so_far()} of layers in {seconds:.1f} s ({self._speed()})")
 
     def __call__(self, at: LayerProgress) -> None:
         """Take how far a layer is."""
@@ -76,12 +76,12 @@ class PushView:
             return
         elif time.monotonic() - self._said > _LINE_SECONDS:
             self._said = time.monotonic()
-            self.console.log(f"{self.name}{self._megabytes()}, {self._speed()}")
+            self.console.log(f"{self.name}{self._so_far()}, {self._speed()}")
         self._waiting.discard(at.layer)
 
-    def _megabytes(self) -> str:
+    def _so_far(self) -> str:
         done, total = _sum(self._sent)
-        return f"{done / 1e6:,.1f} MB" if done >= total else f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+        return _size(done) if done >= total else f"{_size(done)} of {_size(total)}"
 
     def _speed(self) -> str:
         seconds = max(time.monotonic() - self._start, 1e-3)
@@ -125,6 +125,10 @@ class _Bars:
 
     def stop(self) -> None:
         self._progress.stop()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def _sum(sent: dict[str, tuple[int, int]]) -> tuple[int, int]:

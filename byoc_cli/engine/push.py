@@ -12,7 +12,7 @@ import docker.errors
 
 from byoc_cli.engine import faults
 from byoc_cli.engine.docker_engine import DockerEngine
-from byoc_cli.engine.push_faults import helper_fault, push_fault
+from byoc_cli.engine.push_faults import PushFailed, helper_fault, push_fault
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import MachineError
 
@@ -56,11 +56,18 @@ def push(engine: DockerEngine, repository: str, tag: str, credentials: Credentia
             return follow(stream, watch)
     except docker.credentials.errors.StoreError as error:  # not a DockerException
         raise helper_fault(repository, error) from error
+    except PushFailed:
+        raise
     except MachineError as error:
         # docker-py wraps a failing helper in the exception that it has for everything.
         if credentials is None and "redential" in error.message:
-            raise helper_fault(repository, error.message.rpartition("\n")[2]) from error
+            raise helper_fault(repository, _said_by_helper(error.message)) from error
         raise
+
+
+def _said_by_helper(text: str) -> str:
+    found = re.search(r"StoreError\((['\"])(.*)\1\)", text, re.DOTALL)
+    return found[2] if found else text.rpartition("\n")[2]
 
 
 def follow(stream: Iterable[Mapping[str, Any]], watch: PushWatcher) -> str:

@@ -16,7 +16,11 @@ class PushFailed(ByocError):
 
 
 class RegistryUnreachable(PushFailed, MachineError):
-    """The engine does not get to the registry, or is not known there: this machine is not ready."""
+    """The engine does not get to the registry: this machine is not ready."""
+
+
+class LoginRefused(RegistryUnreachable):
+    """The registry does not know this login."""
 
 
 # What no second try mends; the first row that matches says it.
@@ -33,7 +37,7 @@ _FINAL: Sequence[tuple[str, type[PushFailed], str]] = (
     ),
     (
         r"no basic auth credentials|unauthorized|authentication required|\b401\b",
-        RegistryUnreachable,
+        LoginRefused,
         "the registry does not know this login: docker login REGISTRY",
     ),
     (r"denied", PushFailed, "the registry denies it to this user: ask for the right to push"),
@@ -58,7 +62,7 @@ _FINAL: Sequence[tuple[str, type[PushFailed], str]] = (
         "the engine cannot reach the registry: check its network, proxy and DNS",
     ),
     (
-        r"error parsing HTTP \d+ response body|unexpected http status: 4(?!29)",
+        r"error parsing HTTP \d+ response body|unexpected http status: [34](?!29)",
         RegistryUnreachable,
         "not the registry but something in between answered: check the engine's proxy (`docker info`)",
     ),
@@ -67,27 +71,28 @@ _FINAL: Sequence[tuple[str, type[PushFailed], str]] = (
 
 # What passes by itself: throttling, a registry that stumbles, a connection that drops.
 _PASSING = (
-    r"toomanyrequests|rate exceeded|too many requests|\b429\b|\b50[0-4]\b|internal server error|bad gateway|"
-    r"service unavailable|gateway time-?out|connection reset|broken pipe|\beof\b|i/o timeout|timeout awaiting|"
-    r"handshake timeout|use of closed network connection|server closed|deadline exceeded|^unknown"
+    r"toomanyrequests|rate exceeded|too many requests|\b429\b|connection reset|broken pipe|\beof\b|i/o timeout|"
+    r"timeout awaiting|handshake timeout|use of closed network connection|server closed|deadline exceeded|^unknown\b"
 )
 _PASSING_HINT = "run it again: what went up stays there"
+_STUMBLING_HINT = "the registry itself fails (is its disk full?); run it again: what went up stays there"
 
 
 def push_fault(said: str) -> PushFailed:
     """What a registry's words mean, and what to do."""
     message = f"the push failed\n{said}"
     if _matches(r"token has expired", said):
-        fault = PushFailed(message, hint=_PASSING_HINT)
-        fault.passing = fault.expired = True
+        fault = _passing(message, _PASSING_HINT)
+        fault.expired = True
         return fault
-    # A proxy's page says 502, too, inside of words that look final: what passes is looked for first there.
-    if _matches(r"\b(429|50[0234])\b", said) and not _matches(r"no space left", said):
-        return _passing(message)
+    full = _matches(r"no space left", said)
+    # A gateway's 502 may stand inside of words that look final: what passes is looked for first.
+    if _matches(r"\b50[0234]\b", said) and not full:
+        return _passing(message, _STUMBLING_HINT)
     for pattern, kind, hint in _FINAL:
         if _matches(pattern, said):
             return kind(message, hint=hint)
-    return _passing(message) if _matches(_PASSING, said) else PushFailed(message)
+    return _passing(message, _PASSING_HINT) if _matches(_PASSING, said) else PushFailed(message)
 
 
 def helper_fault(repository: str, said: object) -> MachineError:
@@ -98,8 +103,8 @@ def helper_fault(repository: str, said: object) -> MachineError:
     )
 
 
-def _passing(message: str) -> PushFailed:
-    fault = PushFailed(message, hint=_PASSING_HINT)
+def _passing(message: str, hint: str) -> PushFailed:
+    fault = PushFailed(message, hint=hint)
     fault.passing = True
     return fault
 

@@ -14,7 +14,7 @@ from byoc_cli.engine.types import Credentials
 
 ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 1.0
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 60.0
 """No new try later than this: the engine itself tries a layer five times, which takes it close to a minute."""
 
 Login = Callable[[], Credentials]

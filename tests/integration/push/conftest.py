@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import secrets
 import tarfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 
 from tests.integration.push import ecr, registry
 from tests.integration.push.ecr import Aws
+from tests.integration.push.engine import Engine, proxied
 from tests.integration.push.registry import Registry
 from tests.integration.world import Byoc, Live, Ran
 
@@ -69,6 +72,14 @@ def tiny_image(client: docker.DockerClient, reference: str, content: bytes, laye
     return str(client.images.get(reference).id)
 
 
+def logged_in(folder: Path, hub: Registry, password: str = "") -> str:
+    """Make a DOCKER_CONFIG of a user who has logged in to the registry."""
+    login = base64.b64encode(f"{registry.USER}:{password or hub.password}".encode()).decode()
+    (folder / "docker").mkdir()
+    (folder / "docker" / "config.json").write_text(json.dumps({"auths": {hub.host: {"auth": login}}}))
+    return str(folder / "docker")
+
+
 @dataclass
 class Shop:
     """A project with an image, a HOME, and the command in them: `shop("push", "--region", …)`."""
@@ -95,13 +106,13 @@ class Shop:
         known = {"HOME": str(self.home), "DOCKER_CONFIG": str(self.home / ".docker")} | self.aws.environment()
         return {key: value for key, value in (known | changes).items() if value}
 
-    def __call__(self, *words: str, timeout: float = 120, **changes: str) -> Ran:
+    def __call__(self, *words: str, **changes: str) -> Ran:
         """Run it to its end."""
-        return self.byoc(*words, cwd=self.folder, env=self.environment(**changes), timeout=timeout)
+        return self.byoc(*words, cwd=self.folder, env=self.environment(**changes), timeout=120)
 
-    def push(self, *words: str, timeout: float = 120, **changes: str) -> Ran:
+    def push(self, *words: str, **changes: str) -> Ran:
         """`byoc push` in the usual region."""
-        return self("push", "--region", REGION, *words, timeout=timeout, **changes)
+        return self("push", "--region", REGION, *words, **changes)
 
     def start(self, *words: str, **changes: str) -> Live:
         """Start it."""
@@ -120,3 +131,10 @@ def shop(byoc: Byoc, cloud: Aws, docker_client: docker.DockerClient, tmp_path: P
     yield Shop(byoc, cloud, folder, home, name, image_id)
     for tag in docker_client.images.get(image_id).tags:
         docker_client.api.remove_image(tag, force=True)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """The engine, which says of itself what a test wants: `shop.push(DOCKER_HOST=engine.address)`."""
+    with proxied() as middle:
+        yield middle

@@ -278,7 +278,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, body: bytes) -> None:
         found = re.fullmatch(r"/v2/(.+)/manifests/([^/]+)", self.path)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
+        # The engine sends a line for each type that it accepts; the registry gives another manifest for each.
+        headers = {name: ", ".join(self.headers.get_all(name, [])) for name in self.headers}
+        headers.pop("Transfer-Encoding", None)
         headers["Content-Length"] = str(len(body))
         if self.command == "PUT" and found and self.registry.rewrite:
             media_type, body = self.registry.rewrite(self.registry, found[1], found[2], json.loads(body))

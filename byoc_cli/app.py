@@ -15,7 +15,7 @@ from byoc_cli import __version__
 from byoc_cli.commands import build, clean, doctor, local_train, login, logs, predict, ps, push, serve, stop
 from byoc_cli.commands.options import Doors, command
 from byoc_cli.console import Console
-from byoc_cli.errors import ByocError, Interrupted
+from byoc_cli.errors import READER_GONE, ByocError, Interrupted
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
@@ -87,22 +87,21 @@ def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
     except SystemExit as exit_:  # Typer's own end, a wrong option (2) among them
         return exit_.code if isinstance(exit_.code, int) else 0
     except ByocError as error:
-        return _fail(console, error)
+        return _fail(console, error, argv)
     except Interrupted as interrupted:
         if interrupted.result is not None and _wants_json(argv):
             console.json(interrupted.result)
+        if interrupted.exit_code == READER_GONE:
+            # `byoc logs | head`: the reader has what it wanted. Python would complain when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return interrupted.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # `byoc logs | head`: the reader has what it wanted. Python would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     return 0
 
 
-def _fail(console: Console, error: ByocError) -> int:
-    if error.result is not None and _wants_json(None):
+def _fail(console: Console, error: ByocError, argv: Sequence[str] | None) -> int:
+    if error.result is not None and _wants_json(argv):
         console.json(error.result)
     console.error(error)
     return error.exit_code

@@ -41,8 +41,11 @@ class MachineError(ByocError):
     exit_code = 3
 
 
+READER_GONE = 128 + 13  # SIGPIPE: `byoc logs | head` has what it wanted
+
+
 class Interrupted(BaseException):
-    """Ctrl-C (130), SIGTERM (143) or a closed terminal (129)."""
+    """Ctrl-C (130), SIGTERM (143), a closed terminal (129) or a closed pipe (141)."""
 
     def __init__(self, signal_number: int, *, result: Mapping[str, Any] | None = None) -> None:
         super().__init__(signal_number)

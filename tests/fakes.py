@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -64,7 +64,7 @@ class Box:
         self._folder = folder
         self._mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
         self._ports = ports
-        self._signals: list[int] = []
+        self.signals: list[int] = []
         self._came = threading.Condition()
 
     def path(self, place: str) -> Path:
@@ -82,21 +82,21 @@ class Box:
     def wait_for_signal(self, timeout: float = 10.0) -> int:
         """Wait until a signal comes; SIGKILL ends the program here."""
         with self._came:
-            if not self._came.wait_for(lambda: self._signals, timeout):
+            if not self._came.wait_for(lambda: self.signals, timeout):
                 raise TimeoutError("nobody sent a signal")
-            if signal.SIGKILL in self._signals:
+            if signal.SIGKILL in self.signals:
                 raise _Killed
-            return self._signals.pop(0)
+            return self.signals.pop(0)
 
     def send(self, number: int) -> None:
         """Send a signal to the program."""
         with self._came:
-            self._signals.append(number)
+            self.signals.append(number)
             self._came.notify_all()
 
     def check(self) -> None:
         """End here after a SIGKILL."""
-        if signal.SIGKILL in self._signals:
+        if signal.SIGKILL in self.signals:
             raise _Killed
 
 
@@ -340,6 +340,11 @@ class FakeEngine:
     def image(self, reference: str) -> Image | None:
         named = reference if ":" in reference.rpartition("/")[2] or "@" in reference else reference + ":latest"
         return self.images[named][0] if named in self.images else None
+
+    def touch(self, reference: str) -> None:
+        if reference in self.images:
+            image, programs = self.images[reference]
+            self.images[reference] = self.images[image.id] = (replace(image, tagged=time.time()), programs)
 
     def stand_in(self, reference: str) -> str:
         return self.stand_ins.get(reference, "")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from byoc_cli.console import Console
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
@@ -112,12 +112,17 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     def run(ctx: typer.Context, **given: Any) -> None:
         console = Console(quiet=given.pop("quiet"), verbose=given.pop("verbose"), as_json=given.pop("json"))
         ctx.meta["console"] = console
-        outcome = function(Session(console, ctx.obj or Doors()), **given)
-        if console.as_json:
-            if outcome.data is not None:
-                console.json(outcome.data)
-        elif outcome.show:
-            outcome.show(console)
+        try:
+            outcome = function(Session(console, ctx.obj or Doors()), **given)
+            if console.as_json:
+                if outcome.data is not None:
+                    console.json(outcome.data)
+            elif outcome.show:
+                outcome.show(console)
+        except BrokenPipeError as error:  # Typer would end with 1
+            raise Interrupted(READER_GONE - 128) from error
+        finally:
+            console.end_line()
 
     kinds = {"json": JsonOption, "quiet": QuietOption, "verbose": VerboseOption}
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]

@@ -114,7 +114,7 @@ class Console:
     def log(self, text: str) -> None:
         """Say a thing that is worth a line."""
         if not self.quiet:
-            self._close_line()
+            self.end_line()
             if self._plain:
                 self._stderr.write(text + "\n")
                 self._stderr.flush()
@@ -136,20 +136,21 @@ class Console:
 
     def output(self, data: bytes) -> None:
         """Hand on what a container printed, untouched."""
-        if not self.quiet:
+        if not self.quiet and data:
             self._stderr.flush()
             stream = self._binary(self._stderr)
             stream.write(data)
             stream.flush()
             self._line_is_open = not data.endswith((b"\n", b"\r"))
 
-    def _close_line(self) -> None:
+    def end_line(self) -> None:
+        """Let what is said next start on a line of its own."""
         if self._line_is_open:
             self._stderr.write("\n")
             self._line_is_open = False
 
     def _labelled(self, label: str, style: str, text: str, hint: str, *, gap: bool) -> None:
-        self._close_line()
+        self.end_line()
         if self._plain:
             remedy = ("\n" if gap else "") + f"hint: {hint}\n" if hint else ""
             self._stderr.write(f"{label}: {text}\n{remedy}")

@@ -17,6 +17,7 @@ class Follower:
         self.tail = Tail()
         self.ended = False
         self._progress = progress
+        self._silent = False
         self._container = container
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -24,6 +25,10 @@ class Follower:
     def join(self) -> None:
         """Wait for the last byte of a container that has ended."""
         self._thread.join(timeout=5)
+
+    def let_go(self) -> None:
+        """Say no more of it: the container goes on without us."""
+        self._silent = True
 
     def _follow(self) -> None:
         merger = LineMerger(self._sink)
@@ -37,4 +42,5 @@ class Follower:
 
     def _sink(self, data: bytes) -> None:
         self.tail.feed(data)
-        self._progress.output(data)
+        if not self._silent:
+            self._progress.output(data)

@@ -111,11 +111,13 @@ def serve_detached(engine: Engine, project: Project, request: EndpointRequest, p
     with Interrupts(progress.log) as interrupts:
         container, follower = _start(engine, project, request, progress)
         try:
-            return _wait(container, request, follower, interrupts)
+            ready = _wait(container, request, follower, interrupts)
         except BaseException:
             container.remove()
             _remove_rest(engine, request.name)
             raise
+    follower.let_go()
+    return ready
 
 
 def until_it_ends(container: Container) -> None:

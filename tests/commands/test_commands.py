@@ -1,0 +1,587 @@
+"""Every command through main(): exit codes, what is on which stream, the keys of --json."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from byoc_cli.app import main
+from byoc_cli.commands.options import Doors
+from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
+from tests.commands import programs
+from tests.commands.conftest import Byoc
+from tests.fakes import Box, FakeEngine, doors
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+@pytest.fixture
+def image(engine: FakeEngine) -> FakeEngine:
+    """The project's image, with good programs."""
+    engine.add_image("my-model:latest", {"train": programs.train, "serve": programs.serve})
+    return engine
+
+
+@pytest.fixture
+def port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# -- main --------------------------------------------------------------------------------------------------------------
+
+
+def fails_with(error: BaseException) -> Doors:
+    def connect() -> None:
+        raise error
+
+    return Doors(connect=connect)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ByocError("x"), 1),
+        (UsageError("x"), 2),
+        (MachineError("x"), 3),
+        (Interrupted(signal.SIGINT), 130),
+        (Interrupted(signal.SIGTERM), 143),
+        (Interrupted(signal.SIGHUP), 129),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int) -> None:
+    assert main(["ps"], fails_with(error)) == code
+
+
+def test_an_error_says_what_why_and_what_to_do(capfd: pytest.CaptureFixture[str]) -> None:
+    main(["ps", "-q"], fails_with(MachineError("no engine\nthe socket is not there", hint="start it")))
+    assert capfd.readouterr() == ("", "error: no engine\nthe socket is not there\n\nhint: start it\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ByocError("x", result={"Status": "Failed"}), 1), (Interrupted(15, result={"Status": "Failed"}), 143)],
+)
+def test_json_is_printed_for_what_failed_too(
+    capfd: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    assert main(["ps", "--json"], fails_with(error)) == code
+    assert json.loads(capfd.readouterr().out) == {"Status": "Failed"}
+    main(["ps"], fails_with(error))
+    assert capfd.readouterr().out == ""
+
+
+def test_a_bug_is_a_traceback_and_not_an_error_of_the_user() -> None:
+    with pytest.raises(ZeroDivisionError):
+        main(["ps"], fails_with(ZeroDivisionError()))
+
+
+def test_a_sigterm_while_a_command_runs(image: FakeEngine) -> None:
+    def slow() -> FakeEngine:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return image
+
+    assert main(["ps"], Doors(connect=slow)) == 143  # type: ignore[arg-type]
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(project: Path) -> None:
+    folder = project / ".byoc" / "runs" / "job-1"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_bytes(b"line\n" * 200_000)
+    code = (
+        "import sys; from pathlib import Path; from byoc_cli.app import main; from tests.fakes import *\n"
+        "sys.exit(main(['logs'], doors(FakeEngine(Path('engine')))))\n"
+    )
+    script = f'{sys.executable} -c "$CODE" | head -n 1; echo ${{PIPESTATUS[0]}}'
+    environment = {**os.environ, "CODE": code, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("line\n141\n", "")
+
+
+# -- build -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def buildx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """A docker client that says something and ends."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "docker").write_text(
+        f'#!/bin/sh\nif [ "$2" = version ]; then echo v0.13.1; exit; fi\ncat {folder}/says\nexit $(cat {folder}/code)\n'
+    )
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def says(text: str, code: int) -> None:
+        (folder / "says").write_text(text)
+        (folder / "code").write_text(str(code))
+
+    return says
+
+
+STEP = {"digest": "a", "name": "[2/2] RUN make", "started": "2026-11-23T19:13:23Z"}
+DONE = (
+    json.dumps({"vertexes": [STEP]}) + "\n" + json.dumps({"vertexes": [STEP | {"completed": "2026-11-23T19:13:24Z"}]})
+)
+
+
+def test_build_prints_the_reference_and_nothing_else(
+    byoc: Byoc, image: FakeEngine, buildx: Callable[[str, int], None]
+) -> None:
+    buildx(DONE, 0)
+    ran = byoc("build")
+    assert (ran.code, ran.stdout) == (0, "my-model:latest\n")
+    assert "building my-model:latest with BuildKit (docker buildx 0.13.1" in ran.stderr
+    assert "[2/2] RUN make" in ran.stderr
+
+
+def test_build_json(byoc: Byoc, image: FakeEngine, buildx: Callable[[str, int], None]) -> None:
+    buildx(DONE, 0)
+    data = byoc("build", "--json", "-q").data
+    assert (data["image"], data["platform"], data["size"]) == ("my-model:latest", "linux/amd64", 123_000_000)
+    assert set(data) >= {"image", "id", "platform", "size", "seconds"}
+
+
+def test_a_build_that_fails(byoc: Byoc, image: FakeEngine, buildx: Callable[[str, int], None]) -> None:
+    error = {"completed": "2026-11-23T19:13:24Z", "error": "did not complete successfully: exit code: 2"}
+    buildx(json.dumps({"vertexes": [STEP]}) + "\n" + json.dumps({"vertexes": [STEP | error]}), 1)
+    ran = byoc("build", "-q")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("error: the build failed at [2/2] RUN make\nexit code 2\n\nhint: full output: /")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "nowhere"], "there is no folder 'nowhere'"),
+        (["build", "--tag", "No Name"], "'No Name' is not an image name"),
+        (["build", "--build-arg", "A"], "--build-arg A: there is no '='"),
+        (["build", "--secret", "id=x"], "--secret id=x: it needs an id and a file"),
+        (["build", "--secret", "id=x,src=nothing"], "--secret id=x,src=nothing: there is no such file or folder"),
+    ],
+)
+def test_a_build_that_is_asked_for_wrongly(byoc: Byoc, words: list[str], message: str) -> None:
+    ran = byoc(*words)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert message in ran.stderr
+
+
+def test_a_build_without_a_dockerfile(byoc: Byoc, project: Path) -> None:
+    (project / "Dockerfile").unlink()
+    ran = byoc("build")
+    assert ran.code == 2
+    assert f"there is no Dockerfile in {project}" in ran.stderr
+
+
+# -- local-train -------------------------------------------------------------------------------------------------------
+
+
+def test_local_train_prints_the_run_and_the_container_speaks_on_stderr(byoc: Byoc, image: FakeEngine) -> None:
+    ran = byoc("local-train", "--hyperparam", "steps=3", "-p", "name=a=b", "--name", "job-1")
+    assert (ran.code, ran.stdout) == (0, ".byoc/runs/job-1\n")
+    assert "loss=2.0\nloss=1.0\n" in ran.stderr
+    assert json.loads(Path(".byoc/latest/model/config.json").read_text()) == {"steps": "3", "name": "a=b"}
+
+
+def test_local_train_json(byoc: Byoc, image: FakeEngine) -> None:
+    data = byoc("local-train", "--json", "-q", "--name", "job-1").data
+    documented = ["TrainingJobName", "TrainingJobStatus", "SecondaryStatusTransitions", "FinalMetricDataList"]
+    documented += ["ModelArtifacts", "TrainingTimeInSeconds", "Run", "ExitCode", "ImageId", "ImageDigest", "GitCommit"]
+    assert set(documented) <= set(data)
+
+
+def test_a_job_that_fails_and_its_json(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": programs.fail})
+    ran = byoc("local-train", "--json", "--name", "job-1")
+    assert ran.code == 1
+    assert ran.data["FailureReason"] == "AlgorithmError: no data, exit code: 3"
+    lines = ran.stderr.splitlines()
+    assert "Traceback" in lines, "the container's open line is ended before we speak"
+    assert "error: the training job failed" in lines
+    assert lines[lines.index("error: the training job failed") + 3 :] == [
+        "FailureReason: AlgorithmError: no data, exit code: 3",
+        "",
+        f"hint: the whole log: {Path('.byoc/runs/job-1/log.txt').resolve()}",
+    ]
+
+
+def test_options_win_over_the_project_s_file(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "byoc.toml").write_text(
+        'image = "my-model"\n[train.hyperparameters]\na = 1\nb = 2\n[train.environment]\nE = "file"\nF = "file"\n'
+    )
+    byoc("local-train", "-p", "b=3", "--env", "E=option", "--name", "j")
+    assert json.loads((project / ".byoc/runs/j/job.json").read_text())["HyperParameters"] == {"a": "1", "b": "3"}
+    assert {key: image.specs[0].environment[key] for key in "EF"} == {"E": "option", "F": "file"}
+
+
+def test_env_files_and_inherited_variables(
+    byoc: Byoc, image: FakeEngine, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INHERITED", "here")
+    (project / "env").write_text("\ufeff# comment\nA=1\nB=x=y\n\nINHERITED\n")
+    ran = byoc("local-train", "--env-file", "env", "--env", "A=2", "-e", "NOT_SET", "--name", "j")
+    environment = image.specs[0].environment
+    assert (environment["A"], environment["B"], environment["INHERITED"]) == ("2", "x=y", "here")
+    assert "NOT_SET" not in environment
+    assert "warning: --env NOT_SET: it is not set here" in ran.stderr
+
+
+def test_channels_of_the_project_and_of_the_command_line(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "data").mkdir()
+    (project / "other").mkdir()
+    (project / "byoc.toml").write_text('image = "my-model"\n[train.channels]\ntraining = "data"\neval = "data"\n')
+    byoc("local-train", "--channel", "eval=other", "--name", "j")
+    mounts = {mount.target: mount.source for mount in image.specs[0].mounts if mount.source}
+    assert mounts == {
+        "/opt/ml/input/data/training": str(project / "data"),
+        "/opt/ml/input/data/eval": str(project / "other"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["-p", "a"], 2, "--hyperparam a: there is no '='"),
+        (["-p", "=a"], 2, "--hyperparam =a: there is no name"),
+        (["-c", "training=nowhere"], 2, "--channel training=nowhere: there is no such file or folder"),
+        (["-e", "=x"], 2, "--env =x: there is no name"),
+        (["--env-file", "nowhere"], 2, "--env-file nowhere cannot be read"),
+        (["--gpus", "some"], 2, "--gpus some is wrong"),
+        (["--name", "not a name"], 2, "(T-25)"),
+        (["-p", "k=" + "v" * 2501], 2, "(T-13)"),
+        (["--gpus", "all"], 3, "no GPU"),
+        (["other:1"], 1, "there is no image 'other:1' here"),
+        (["Not/An Image"], 2, "is not an image name"),
+    ],
+)
+def test_a_job_that_cannot_be(byoc: Byoc, image: FakeEngine, words: list[str], code: int, message: str) -> None:
+    ran = byoc("local-train", *words)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert message in ran.stderr
+    assert ran.stderr.count("error:") == 1
+    assert image.empty
+
+
+def test_a_stale_image_is_a_warning(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": programs.train}, tagged=time.time() - 1000)
+    ran = byoc("local-train")
+    assert "warning: the image is older than its source" in ran.stderr
+    assert ran.code == 0
+
+
+def test_the_same_name_twice(byoc: Byoc, image: FakeEngine) -> None:
+    byoc("local-train", "--name", "j")
+    ran = byoc("local-train", "--name", "j")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "choose another --name" in ran.stderr
+
+
+# -- serve, ps, logs, stop, predict ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
+    """A detached endpoint's URL."""
+    ran = byoc("serve", "--detach", "--json", "--port", str(port))
+    assert ran.code == 0, ran.stderr
+    assert set(ran.data) == {"endpoint", "name", "container", "model", "ready_seconds"}
+    return str(ran.data["endpoint"])
+
+
+def test_serve_detached_prints_where_it_answers(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    ran = byoc("serve", "--detach", "--port", str(port))
+    assert ran.code == 0
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{port}\S*\n", ran.stdout)
+    assert "warning: there is no trained model" in ran.stderr
+
+
+def test_a_container_that_dies_is_reported_at_once_with_its_last_words(
+    byoc: Byoc, engine: FakeEngine, port: int
+) -> None:
+    engine.add_image("my-model:latest", {"serve": programs.die})
+    start = time.monotonic()
+    ran = byoc("serve", "--port", str(port))
+    assert time.monotonic() - start < 5
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "error: the container ended before it was ready\nits last lines:\n  no model\nexit code 5\n" in ran.stderr
+    assert "CannotStartContainerError" in ran.stderr
+    assert engine.empty
+
+
+def test_a_port_that_is_taken_names_its_holder(byoc: Byoc, image: FakeEngine, endpoint: str, port: int) -> None:
+    ran = byoc("serve", "--port", str(port))
+    assert ran.code == 3
+    assert f"port {port} is taken\nby the endpoint 'my-model-" in ran.stderr
+    assert "--port" in ran.stderr
+
+
+def test_a_server_without_its_program(byoc: Byoc, engine: FakeEngine, port: int) -> None:
+    engine.add_image("my-model:latest")
+    ran = byoc("serve", "--port", str(port))
+    assert ran.code == 1
+    assert "the container cannot start" in ran.stderr
+    assert engine.empty
+
+
+def test_an_endpoint_that_never_gets_ready(byoc: Byoc, engine: FakeEngine, port: int) -> None:
+    def deaf(box: Box) -> programs.Printed:
+        yield "stdout", b"thinking\n"
+        box.wait_for_signal()
+        return 0
+
+    engine.add_image("my-model:latest", {"serve": deaf})
+    ran = byoc("serve", "--port", str(port), "--startup-timeout", "1")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "did not become ready within 1 s" in ran.stderr
+    assert "its last lines:\n  thinking" in ran.stderr
+    assert engine.empty
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "nowhere"], "there is no model at 'nowhere'"),
+        (["--model", "Dockerfile"], "is not a gzip-compressed tar"),
+    ],
+)
+def test_a_model_that_is_none(byoc: Byoc, image: FakeEngine, words: list[str], message: str) -> None:
+    ran = byoc("serve", *words)
+    assert ran.code == 2
+    assert message in ran.stderr
+
+
+def test_the_model_is_mounted_read_only(byoc: Byoc, image: FakeEngine, project: Path, port: int) -> None:
+    (project / "m").mkdir()
+    byoc("serve", "--detach", "--model", "m", "--port", str(port))
+    (mount,) = image.specs[-1].mounts
+    assert (mount.target, mount.source, mount.read_only) == ("/opt/ml/model", str(project / "m"), True)
+
+
+def test_an_archive_is_unpacked_for_the_model(byoc: Byoc, engine: FakeEngine, project: Path, port: int) -> None:
+    seen: list[str] = []
+
+    def look(box: Box) -> programs.Printed:
+        seen.append(box.path("/opt/ml/model/w").read_text())
+        return (yield from programs.serve(box))
+
+    engine.add_image("my-model:latest", {"serve": look})
+    (project / "w").write_text("weights")
+    with tarfile.open(project / "model.tar.gz", "w:gz") as tar:
+        tar.add(project / "w", "w")
+    ran = byoc("serve", "--detach", "--model", "model.tar.gz", "--port", str(port))
+    assert ran.code == 0, ran.stderr
+    assert seen == ["weights"]
+    byoc("stop")
+    assert engine.empty
+
+
+def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    def press() -> None:
+        deadline = time.monotonic() + 5
+        while not any(thing.running for thing in image.things()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    ran = byoc("serve", "--port", str(port))
+    assert ran.code == 130
+    assert image.empty
+    assert "stopping the endpoint: SIGTERM, up to 30 s" in ran.stderr
+    assert "bye" in ran.stderr
+
+
+def test_ps_lists_what_is_in_the_engine(byoc: Byoc, endpoint: str, port: int) -> None:
+    (row,) = byoc("ps", "--json").data
+    assert set(row) == {"name", "kind", "state", "image", "container", "port", "created", "project"}
+    assert (row["kind"], row["state"], row["port"]) == ("endpoint", "running", port)
+    table = byoc("ps").stdout.splitlines()
+    assert table[0].split() == ["NAME", "KIND", "STATE", "PORT", "AGE"]
+    assert table[1].split()[:4] == [row["name"], "endpoint", "running", str(port)]
+
+
+def test_ps_of_nothing(byoc: Byoc) -> None:
+    ran = byoc("ps")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "nothing of this project is running" in ran.stderr
+    assert byoc("ps", "--json").data == []
+
+
+def test_logs_are_on_stdout(byoc: Byoc, endpoint: str) -> None:
+    assert byoc("logs").stdout == "serving\n"
+    assert byoc("logs", "--json").data == {"log": "serving\n"}
+    assert byoc("logs", "--tail", "0").stdout == ""
+
+
+def test_logs_of_a_job_that_ended(byoc: Byoc, image: FakeEngine) -> None:
+    byoc("local-train", "--name", "j")
+    assert byoc("logs", "j").stdout == "loss=2.0\nloss=1.0"
+    ran = byoc("logs", "nothing")
+    assert (ran.code, ran.stdout) == (1, "")
+
+
+def test_stop_prints_the_names(byoc: Byoc, image: FakeEngine, endpoint: str) -> None:
+    name = image.things()[0].job
+    assert byoc("stop").stdout == f"{name}\n"
+    assert image.empty
+    ran = byoc("stop", "--json")
+    assert (ran.code, ran.data) == (0, [])
+
+
+def test_predict_asks_the_running_endpoint(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    (project / "b.json").write_text("[]")
+    assert byoc("predict", "a.csv", "--json").stdout == '{"bytes": 3, "type": "text/csv"}'
+    assert byoc("predict", "a.csv").stdout == '{\n  "bytes": 3,\n  "type": "text/csv"\n}\n'
+    several = byoc("predict", "a.csv", "b.json", "--json").stdout.splitlines()
+    assert [json.loads(line)["type"] for line in several] == ["text/csv", "application/json"]
+    assert byoc("predict", "a.csv", "b.json").stdout.startswith("a.csv\t{")
+
+
+def test_predict_writes_a_file(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv", "-o", "answer")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert (project / "answer").read_text() == '{"bytes": 3, "type": "text/csv"}'
+
+
+def test_predict_repeated(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    data = byoc("predict", "a.csv", "--repeat", "5", "--json").data
+    assert set(data) == {"requests", "p50", "p95", "p99", "requests_per_second"}
+    assert data["requests"] == 5
+    assert 0 < data["p50"] <= data["p95"] <= data["p99"]
+
+
+def test_an_error_of_the_container_comes_with_its_log(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("bad")
+    ran = byoc("predict", "a.csv")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "error: the container answered 400 to /invocations\nwrong shape\n" in ran.stderr
+    assert "the container's last lines:\n  serving" in ran.stderr
+
+
+def test_predict_starts_an_endpoint_where_there_is_a_model(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "there is no trained model to start one with" in ran.stderr
+    byoc("local-train")
+    ran = byoc("predict", "a.csv", "--json")
+    assert (ran.code, ran.data) == (0, {"bytes": 3, "type": "text/csv"})
+    assert "starting one for this" in ran.stderr
+    assert image.empty
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nothing.csv"], 2, "there is no file 'nothing.csv'"),
+        (["."], 2, "is a folder, not a file"),
+        (["Dockerfile", "byoc.toml", "-o", "x"], 2, "-o takes one response"),
+        (["Dockerfile", "-H", "nonsense"], 2, "--header nonsense: there is no '='"),
+        (["Dockerfile", "--url", "127.0.0.1:1"], 3, "nothing answers at http://127.0.0.1:1"),
+    ],
+)
+def test_a_prediction_that_cannot_be(byoc: Byoc, words: list[str], code: int, message: str) -> None:
+    ran = byoc("predict", *words)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert message in ran.stderr
+
+
+# -- clean, doctor -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a docker client."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_clean_asks_and_without_a_terminal_refuses(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    byoc("local-train", "--name", "j")
+    ran = byoc("clean", "--keep", "0")
+    assert ran.code == 0, "the latest completed one is kept, so there is nothing to ask"
+    assert byoc("clean", "--json").data == {"containers": [], "networks": [], "volumes": [], "runs": []}
+    byoc("local-train", "--name", "k")
+    ran = byoc("clean", "--keep", "0")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "say --yes" in ran.stderr
+    assert (project / ".byoc" / "runs" / "j").is_dir()
+    ran = byoc("clean", "--keep", "0", "--yes", "--json")
+    assert ran.data["runs"] == [".byoc/runs/j"]
+    assert not (project / ".byoc" / "runs" / "j").exists()
+
+
+@pytest.mark.usefixtures("no_client")
+def test_doctor_says_each_finding_with_its_remedy(byoc: Byoc, image: FakeEngine) -> None:
+    image.registry.add("base:1")
+    ran = byoc("doctor", "--json")
+    assert ran.code == 0, ran.stderr
+    findings = {row["name"]: row for row in ran.data}
+    assert all(set(row) == {"name", "result", "seen", "remedy"} for row in ran.data)
+    assert findings["engine"]["result"] == findings["project"]["result"] == findings["registry"]["result"] == "ok"
+    assert findings["aws"]["result"] == "skip"
+    assert all(row["remedy"] for row in ran.data if row["result"] in {"warn", "fail"})
+    assert "ok" in byoc("doctor").stdout
+
+
+@pytest.mark.usefixtures("no_client")
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--json"]])
+def test_doctor_without_an_engine(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(words, fails_with(MachineError("the Docker Engine is not running\nno socket", hint="start it"))) == 3
+    out, err = capfd.readouterr()
+    assert "error: this machine is not ready: engine" in err
+    assert "start it" in out
+    if "--json" in words:
+        assert {row["name"]: row["result"] for row in json.loads(out)["findings"]}["engine"] == "fail"
+
+
+@pytest.mark.usefixtures("no_client")
+def test_doctor_with_a_wrong_project_file(byoc: Byoc, project: Path) -> None:
+    (project / "byoc.toml").write_text("imgae = 1\n")
+    ran = byoc("doctor")
+    assert ran.code == 3
+    assert "did you mean 'image'?" in ran.stdout
+
+
+@pytest.mark.parametrize("command", ["build", "local-train", "serve", "ps", "stop", "logs", "clean"])
+def test_a_wrong_project_file_is_exit_code_2_everywhere(byoc: Byoc, project: Path, command: str) -> None:
+    (project / "byoc.toml").write_text("imgae = 1\n")
+    ran = byoc(command)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "did you mean 'image'?" in ran.stderr
+
+
+def test_doors_are_opened_only_when_needed() -> None:
+    def never() -> None:
+        raise AssertionError("opened")
+
+    assert main(["build", "nowhere"], Doors(connect=never)) == 2  # type: ignore[arg-type]
+
+
+def test_two_connections_are_one(engine: FakeEngine) -> None:
+    opened: list[int] = []
+    inner = doors(engine)
+
+    def count() -> object:
+        opened.append(1)
+        return inner.connect()
+
+    main(["local-train"], Doors(connect=count))  # type: ignore[arg-type]
+    assert opened == [1]

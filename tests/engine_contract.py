@@ -196,6 +196,12 @@ class EngineContract:
         assert again.id == found.id
         assert found.tagged > 1.6e9
 
+    def test_a_touched_image_got_its_name_now(self, engine: Engine, image: str) -> None:
+        engine.touch(image)
+        found = engine.image(image)
+        assert found
+        assert abs(found.tagged - time.time()) < 10
+
     def test_an_image_that_is_not_there_is_none(self, engine: Engine) -> None:
         assert engine.image("byoc-contract/nothing:here") is None
 

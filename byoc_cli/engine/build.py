@@ -70,6 +70,7 @@ def build(engine: DockerEngine, builder: builders.Builder, request: BuildRequest
             _classic(engine, request, steps)
         else:
             _cli(builder, request, steps)
+    engine.touch(request.tag)
     image = engine.image(request.tag)
     if image is None:
         raise BuildFailed(f"the build ended well, but there is no image '{request.tag}'\nfull output: {request.log}")

@@ -73,6 +73,11 @@ class DockerEngine:
             except docker.errors.NotFound:
                 return None
 
+    def touch(self, reference: str) -> None:
+        repository, _, tag = reference.rpartition(":")
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.tag(reference, repository, tag, force=True)
+
     def stand_in(self, reference: str) -> str:
         with faults.translated():
             found = self.api.images(BASE_REPOSITORY, filters={"label": [f"{BASE_LABEL}={reference}"]})

@@ -204,6 +204,9 @@ class Engine(Protocol):
     def image(self, reference: str) -> Image | None:
         """Look an image up locally."""
 
+    def touch(self, reference: str) -> None:
+        """Let the engine know that an image got its name now: BuildKit does not, where every step was cached."""
+
     def stand_in(self, reference: str) -> str:
         """Return the local image that stands in for a base image which no registry gives; "" where there is none."""
 

@@ -369,6 +369,10 @@ def test_a_stale_image_is_a_warning_and_build_builds_first(byoc: Byoc, tmp_path:
 
     fresh = byoc("local-train", cwd=project)
     assert "warning: the image is older" not in fresh.stderr
+    (project / "note").write_text("first\n")
+    # A build of which every step was cached gives an image that was made long ago.
+    assert byoc("build", cwd=project).code == 0
+    assert "warning: the image is older" not in byoc("local-train", cwd=project).stderr
     (project / "note").write_text("second\n")
     stale = byoc("local-train", cwd=project)
     assert stale.code == 0

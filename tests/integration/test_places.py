@@ -147,7 +147,8 @@ def test_an_ordinary_user_owns_all_that_is_left(
     assert {path.name for path in home.iterdir()} <= {"actor", ".docker"}
     assert not (home / ".docker/config.json").exists()
     byoc("clean", "--keep", "0", "--yes")
-    filters = {"label": f"{LABEL}={project}"}
-    assert docker_client.containers.list(all=True, filters=filters) == []
-    assert docker_client.networks.list(filters=filters) == docker_client.volumes.list(filters=filters) == []
+    label = f"{LABEL}={project}"
+    assert docker_client.containers.list(all=True, filters={"label": label}) == []
+    assert docker_client.networks.list(filters={"label": label}) == []
+    assert docker_client.volumes.list(filters={"label": label}) == []
     shutil.rmtree(project / ".byoc")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def run() -> None:
     """Entry point of the console script."""
+    # The collector finds nothing in what imports make, and looks for a quarter of a command's start-up time.
+    gc.set_threshold(100_000, 50, 50)
     try:
         # Here, so that a Ctrl-C while the imports go on ends as quietly as any other.
         from byoc_cli.app import main

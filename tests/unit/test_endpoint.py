@@ -180,6 +180,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(server: Serv
 
     server.answers = [once, reply(200, b"again")]
     server.client.invoke(b"", content_type="text/csv")
+    time.sleep(0.1)  # until the end of the connection has come
     assert server.client.invoke(b"", content_type="text/csv").body == b"again"
 
 

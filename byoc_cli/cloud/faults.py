@@ -51,7 +51,7 @@ _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], st
     ((boto.SSLError,), MachineError, "behind a proxy that opens TLS, set AWS_CA_BUNDLE to its CA"),
     ((boto.ParamValidationError,), UsageError, ""),
     (
-        (boto.HTTPClientError, boto.EndpointConnectionError),
+        (boto.HTTPClientError, boto.ConnectionError),
         MachineError,
         "check the network, HTTPS_PROXY, and that the region exists",
     ),

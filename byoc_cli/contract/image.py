@@ -19,7 +19,7 @@ _LAYERS = {
     "application/vnd.oci.image.layer.v1.tar+gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.oci.image.layer.v1.tar": "application/vnd.docker.image.rootfs.diff.tar",
 }
-_REPOSITORY = re.compile(r"^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$")
+_REPOSITORY = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _GRAVITON = re.compile(r"^ml\.[a-z]+\d+g[a-z]*\.")
 _LONGEST_URI = 255
 
@@ -83,7 +83,7 @@ def repository_problem(name: str) -> str:
     """Why ECR would refuse a repository's name, or ""."""
     if not 2 <= len(name) <= 256:
         return f"it has {len(name)} characters; ECR wants 2 to 256"
-    if not _REPOSITORY.match(name):
+    if not _REPOSITORY.fullmatch(name):
         return "a name is lower-case letters and digits, with single '.', '_', '-' and '/' between them"
     return ""
 

@@ -36,7 +36,10 @@ class _UnixConnection(HTTPConnection):
 
 @dataclass
 class Engine:
-    """What is changed on the way. `descriptor` is what a containerd store says of every image."""
+    """What is changed on the way. `descriptor` is what a containerd store says of every image.
+
+    `answer` is what comes of a push, which then goes nowhere; `pushed` are the paths of what was asked for.
+    """
 
     address: str
     behind: str
@@ -44,7 +47,8 @@ class Engine:
     podman: bool = False
     descriptor: dict[str, Any] = field(default_factory=dict)
     silence: float = 0.0
-    pushed_with: list[str] = field(default_factory=list)
+    answer: bytes = b""
+    pushed: list[str] = field(default_factory=list)
 
     def changed(self, path: str, body: bytes) -> bytes:
         """Change an answer of JSON."""
@@ -77,7 +81,13 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         pushes = path.endswith("/push")
         if pushes:
-            self.engine.pushed_with.append(self.headers.get("X-Registry-Auth", ""))
+            self.engine.pushed.append(path)
+            if self.engine.answer:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(self.engine.answer)))
+                self.end_headers()
+                self.wfile.write(self.engine.answer)
+                return
         connection = _UnixConnection(self.engine.behind)
         try:
             connection.request(self.command, self.path, body or None, dict(self.headers.items()))

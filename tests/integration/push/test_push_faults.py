@@ -357,6 +357,27 @@ def test_a_registry_that_cannot_be_reached(shop: Shop, docker_client: docker.Doc
     assert docker_client.images.get(shop.image_id).tags == [shop.reference], "no name is left behind"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"{ACCOUNT}.dkr.ecr.cn-north-1.amazonaws.com.cn",
+        f"{ACCOUNT}.dkr.ecr.us-iso-east-1.c2s.ic.gov",
+        f"{ACCOUNT}.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+        f"{ACCOUNT}.dkr-ecr.us-west-2.on.aws",
+    ],
+)
+def test_the_registry_s_host_is_what_aws_says(
+    shop: Shop, engine: Engine, docker_client: docker.DockerClient, host: str
+) -> None:
+    """China, the isolated partitions, FIPS, dual-stack: whatever repositoryUri begins with is pushed to."""
+    shop.aws.host = host
+    engine.answer = b'{"error": "dial tcp: lookup of it: no such host"}'
+    ran = shop.push(DOCKER_HOST=engine.address)
+    assert ran.code == 3
+    assert [path.partition("/images/")[2] for path in engine.pushed] == [f"{host}/{shop.name}/push"]
+    assert docker_client.images.get(shop.image_id).tags == [shop.reference]
+
+
 # -- what the registry says ------------------------------------------------------------------------------------------
 
 

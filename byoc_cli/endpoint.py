@@ -36,8 +36,16 @@ def url(port: int) -> str:
 class Client:
     """Talks to one container; keeps its connection open."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(
+        self,
+        base: str,
+        *,
+        ping_timeout: float = hosting.PING_TIMEOUT_SECONDS,
+        invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS,
+    ) -> None:
         self.base = base.rstrip("/").removesuffix(hosting.INVOCATIONS_PATH)
+        self._ping_timeout = ping_timeout
+        self._invocation_timeout = invocation_timeout
         self._session = requests.Session()
         # A proxy of the environment has nothing to say about a container on this machine.
         self._session.trust_env = False
@@ -49,10 +57,10 @@ class Client:
     def ping(self) -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
         try:
-            answer = self._session.get(self.base + hosting.PING_PATH, timeout=hosting.PING_TIMEOUT_SECONDS, stream=True)
+            answer = self._session.get(self.base + hosting.PING_PATH, timeout=self._ping_timeout, stream=True)
             answer.close()
         except requests.Timeout:
-            return 0, f"no answer within {hosting.PING_TIMEOUT_SECONDS:.0f} s"
+            return 0, f"no answer within {self._ping_timeout:g} s"
         except requests.RequestException:
             return 0, "nothing answers on the port"
         return answer.status_code, ""
@@ -104,11 +112,11 @@ class Client:
                 self.base + hosting.INVOCATIONS_PATH,
                 data=body,
                 headers=headers,
-                timeout=hosting.INVOCATION_TIMEOUT_SECONDS,
+                timeout=self._invocation_timeout,
             )
         except requests.Timeout as error:
             raise InvocationFailed(
-                f"no answer within {hosting.INVOCATION_TIMEOUT_SECONDS:.0f} s\n{hosting.timeout_error()}"
+                f"no answer within {self._invocation_timeout:g} s\n{hosting.timeout_error()}"
             ) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise InvocationFailed("the container broke off in the middle of its answer") from error

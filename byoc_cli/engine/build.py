@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import secrets
@@ -23,6 +22,7 @@ import docker.utils.build
 
 from byoc_cli.engine import builders, context, dockerfile, faults
 from byoc_cli.engine.build_progress import BuildWatcher, Classic, Plain, RawJson
+from byoc_cli.engine.client_config import logged_in
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.types import Credentials, Image
 from byoc_cli.errors import ByocError
@@ -135,7 +135,7 @@ def _cli(builder: builders.Builder, request: BuildRequest, steps: _Steps) -> Non
         if builder.kind == "buildkit":
             environment["DOCKER_BUILDKIT"] = "1"
         if request.credentials:
-            environment |= stack.enter_context(_logged_in(request.credentials))
+            environment |= stack.enter_context(logged_in(request.credentials))
         file = stack.enter_context(_dockerfile_with_ignore(request))
         raw = builder.kind == "buildx" and builder.version >= (0, 13)
         reader = RawJson(steps) if raw else Plain(steps)
@@ -213,39 +213,6 @@ def _dockerfile_with_ignore(request: BuildRequest) -> Iterator[Path]:
             lines + "\n".join(context.ALWAYS_IGNORED).encode() + b"\n"
         )
         yield copy
-
-
-@contextmanager
-def _logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]]:
-    """Give an environment in which the docker CLI has these logins, without writing one to disk.
-
-    The CLI asks a credential helper, a script that prints what stands in our child's environment. The rest of the
-    user's Docker configuration (contexts, plugins, other registries) is seen through links.
-    """
-    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    with tempfile.TemporaryDirectory(prefix="byoc-login-") as name:
-        folder = Path(name)
-        for entry in own.iterdir() if own.is_dir() else ():
-            if entry.name != "config.json":
-                (folder / entry.name).symlink_to(entry)
-        config = json.loads((own / "config.json").read_text()) if (own / "config.json").is_file() else {}
-        config["credHelpers"] = config.get("credHelpers", {}) | dict.fromkeys(credentials, "byoc")
-        for host in credentials:
-            config.get("auths", {}).pop(host, None)
-        (folder / "config.json").touch(0o600)
-        (folder / "config.json").write_text(json.dumps(config))
-        helper = folder / "docker-credential-byoc"
-        helper.write_text(
-            '#!/bin/sh\nread -r host\neval printf %s "\\"\\$BYOC_LOGIN_$(printf %s "$host" | tr -c A-Za-z0-9 _)\\""\n'
-        )
-        helper.chmod(0o700)
-        answers = {
-            "BYOC_LOGIN_" + re.sub(r"[^A-Za-z0-9]", "_", host): json.dumps(
-                {"ServerURL": host, "Username": login.user, "Secret": login.password}
-            )
-            for host, login in credentials.items()
-        }
-        yield {"DOCKER_CONFIG": name, "PATH": f"{name}{os.pathsep}{os.environ.get('PATH', '')}"} | answers
 
 
 # -- through the classic API ----------------------------------------------------------------------------------------

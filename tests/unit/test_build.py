@@ -18,11 +18,12 @@ from typing import Any, cast
 import docker
 import pytest
 
-from byoc_cli.engine.build import BuildFailed, BuildRequest, _credential_store_works, _logged_in, build
+from byoc_cli.engine.build import BuildFailed, BuildRequest, _credential_store_works, build
 from byoc_cli.engine.builders import Builder
+from byoc_cli.engine.client_config import logged_in
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.types import Credentials
-from byoc_cli.errors import Interrupted
+from byoc_cli.errors import Interrupted, MachineError
 from tests.fakes import FakeEngine
 from tests.unit.test_build_progress import PLAIN, RAW, Seen
 
@@ -260,14 +261,14 @@ def ask(environment: dict[str, str], host: str) -> dict[str, str]:
 @pytest.mark.parametrize("line_end", ["", "\n"])
 def test_the_helper_answers_for_its_host(line_end: str) -> None:
     other = "1.dkr.ecr.eu-west-1.amazonaws.com"
-    with _logged_in({HOST: Credentials("AWS", PASSWORD), other: Credentials("AWS", "other")}) as environment:
+    with logged_in({HOST: Credentials("AWS", PASSWORD), other: Credentials("AWS", "other")}) as environment:
         assert ask(environment, HOST + line_end) == {"ServerURL": HOST, "Username": "AWS", "Secret": PASSWORD}
         assert ask(environment, other + line_end)["Secret"] == "other"
         assert environment["PATH"].startswith(environment["DOCKER_CONFIG"] + os.pathsep)
 
 
 def test_no_secret_is_written_to_disk_and_nothing_stays() -> None:
-    with _logged_in({HOST: Credentials("AWS", "s3cr3t-p4ss")}) as environment:
+    with logged_in({HOST: Credentials("AWS", "s3cr3t-p4ss")}) as environment:
         folder = Path(environment["DOCKER_CONFIG"])
         written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
         encoded = base64.b64encode(b"AWS:s3cr3t-p4ss")
@@ -287,7 +288,7 @@ def test_the_rest_of_the_user_s_configuration_is_seen(tmp_path: Path, monkeypatc
     (tmp_path / "contexts").mkdir()
     (tmp_path / "config.json").write_text(json.dumps(own))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with _logged_in({HOST: Credentials("AWS", "x")}) as environment:
+    with logged_in({HOST: Credentials("AWS", "x")}) as environment:
         folder = Path(environment["DOCKER_CONFIG"])
         assert (folder / "contexts").resolve() == tmp_path / "contexts"
         assert json.loads((folder / "config.json").read_text()) == {
@@ -297,6 +298,13 @@ def test_the_rest_of_the_user_s_configuration_is_seen(tmp_path: Path, monkeypatc
         }
     assert json.loads((tmp_path / "config.json").read_text()) == own
     assert (tmp_path / "contexts").is_dir()
+
+
+def test_a_broken_docker_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text("{,}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(MachineError, match=r"config\.json is not valid JSON"), logged_in({}):
+        pass
 
 
 def test_credentials_do_not_show_themselves() -> None:

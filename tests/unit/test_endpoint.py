@@ -250,3 +250,18 @@ def test_waiting_ends_at_once_when_the_container_is_dead(nobody: Client) -> None
     with pytest.raises(ByocError, match="it is dead"):
         nobody.wait_until_ready(480, alive)
     assert time.monotonic() - start < 1
+
+
+def sleep(handler: BaseHTTPRequestHandler) -> None:
+    """Answer, but later than anybody waits."""
+    time.sleep(0.2)
+    reply()(handler)
+
+
+def test_a_slow_ping_is_no_ping_and_a_slow_invocation_says_what_the_cloud_says(server: Server) -> None:
+    server.answers = [sleep]
+    impatient = Client(server.client.base, ping_timeout=0.05, invocation_timeout=0.05)
+    assert impatient.ping() == (0, "no answer within 0.05 s")
+    with pytest.raises(InvocationFailed, match=r"no answer within 0\.05 s\n.*Your invocation timed out"):
+        impatient.invoke(b"{}", content_type="application/json")
+    impatient.close()

@@ -24,6 +24,9 @@ _NOTES = """\
   what the job left, `docker run` uses the default bridge and leaves it.
 - **collect**: the job's secondary status `Uploading` in its `job.json`: the model is read from the engine, and written
   to `model/` and, compressed, to `model.tar.gz`. `tar` reads the same files, on the same disk.
+- **push**: to a registry that is new each time, on this machine, so that it is the engine's compression and not a
+  network that is measured; what byoc asks AWS is answered by moto. `docker push` is logged in beforehand.
+  **push-again**: nothing has changed, whole process. **push-memory**: the highest resident size of byoc's process.
 - **cifar10**: plain `docker run IMAGE train` with the real data, from the start to the end of the process.
 - **image-size**: as `docker image inspect` says; against the same base image, nginx and requirements by plain `pip`.
 - **serve-start**: from the engine's own record of the container's start to the first 200, asked for every 10 ms.

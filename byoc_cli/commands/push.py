@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,12 +133,18 @@ def push_order(
     regions = account.regions(region, profile)
     if dry_run:
         return _dry_run(session, order, regions)
-    try:
+    with _told_how_to_go_on(session):
         if len(regions) == 1:
             result = _push_one(session, order, regions[0], profile)
             _write_references(image_ref_file, [result])
             return Outcome(result.data(), lambda console: console.result(result.uri))
         return _push_several(session, order, regions, profile, image_ref_file)
+
+
+@contextmanager
+def _told_how_to_go_on(session: Session) -> Iterator[None]:
+    try:
+        yield
     except (KeyboardInterrupt, Interrupted):
         session.console.log("interrupted; run it again to go on: the layers that arrived stay there")
         raise
@@ -225,7 +232,7 @@ def _elsewhere(session: Session, found: tuple[str, Image], to: str, file: Path |
     if dry_run:
         return Outcome({"to": str(target)}, lambda console: console.result(f"push {reference} to {target}"))
     session.console.log(f"pushing {reference} to {target}, with your own Docker login")
-    with PushView(session.console) as view:
+    with _told_how_to_go_on(session), PushView(session.console) as view:
         digest = Sender(session.engine, None, view, session.console.log).send(image.id, repository, target.tag)
     media_type = manifest_type_in_registry(session.engine, str(target))
     if media_type and media_type != rules.ACCEPTED:

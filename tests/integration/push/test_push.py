@@ -520,3 +520,9 @@ def test_build_and_push_in_one_go(shop: Shop, hub: Registry, docker_client: dock
 def test_build_takes_a_region_only_with_push(shop: Shop) -> None:
     ran = shop("build", "--region", REGION)
     assert (ran.code, ran.error.splitlines()[0]) == (2, "error: --region goes with --push")
+
+
+def test_a_build_says_that_the_region_is_missing_before_it_takes_its_time(shop: Shop) -> None:
+    (shop.folder / "Dockerfile").write_text("FROM scratch\n")
+    ran = shop("build", "--push")
+    assert (ran.code, ran.stderr.splitlines()[0]) == (2, "error: no AWS region is set")

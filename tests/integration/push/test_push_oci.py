@@ -229,3 +229,22 @@ def test_an_older_part_of_the_index_is_somebody_s(shop: Shop, hub: Registry, eng
     assert ran.code == 0, ran.stderr
     digests = {row["imageDigest"] for row in ecr(shop.aws).describe_images(repositoryName=shop.name)["imageDetails"]}
     assert kept[0] in digests
+
+
+@pytest.mark.usefixtures("form")
+def test_another_push_may_take_the_immutable_tag_in_between(shop: Shop, hub: Registry, engine: Engine) -> None:
+    shop.aws.fail("PutImage", "ImageTagAlreadyExistsException", "The image tag 'v1' already exists")
+    ran = shop.push("--immutable", DOCKER_HOST=engine.address)
+    assert ran.code == 1
+    assert f"error: '{shop.name}:v1' exists already with another image, and its tags are immutable" in ran.error
+    assert hub.tags(shop.name) == []
+
+
+@pytest.mark.usefixtures("form")
+def test_an_ecr_that_has_it_already_but_does_not_show_it(shop: Shop, engine: Engine) -> None:
+    first = shop.push(DOCKER_HOST=engine.address)
+    shop.aws.fail("PutImage", "ImageAlreadyExistsException", "Image with digest and tag already exists")
+    ecr(shop.aws).batch_delete_image(repositoryName=shop.name, imageIds=[{"imageTag": "v1"}])
+    ran = shop.push(DOCKER_HOST=engine.address)
+    assert (ran.code, first.code) == (1, 0), "and where it is not there, it is said"
+    assert ran.error.startswith(f"error: '{shop.name}:v1' was pushed, but ECR does not show it")

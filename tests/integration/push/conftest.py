@@ -44,10 +44,12 @@ def hub(_world: tuple[Registry, Aws], docker_client: docker.DockerClient) -> Ite
     proxy = _world[0]
     proxy.reset()
     yield proxy
-    for row in docker_client.api.images():
-        for name in row["RepoTags"] or []:
-            if name.startswith(proxy.host):
-                docker_client.api.remove_image(name, noprune=True)
+    # Tags first; an image that lost its tag to another one is known by its digest only.
+    for kind in ("RepoTags", "RepoDigests"):
+        for row in docker_client.api.images():
+            for name in row[kind] or []:
+                if name.startswith(proxy.host):
+                    docker_client.api.remove_image(name)
     assert proxy.unused == []
 
 

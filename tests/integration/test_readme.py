@@ -14,7 +14,7 @@ from tests.integration.world import BYOC, REPOSITORY
 pytestmark = pytest.mark.integration
 
 
-def tested_block(name: str) -> str:
+def block_of(name: str) -> str:
     """The code block below `<!-- tested: name -->`."""
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     found = re.search(rf"<!-- tested: {re.escape(name)} -->\n```\w+\n(.*?)```", readme, re.DOTALL)
@@ -26,7 +26,7 @@ def tested_block(name: str) -> str:
 def test_every_command_of_the_example_works_as_written(free_port: int) -> None:
     environment = {**os.environ, "PATH": f"{Path(BYOC).parent}:{os.environ['PATH']}", "BYOC_PORT": str(free_port)}
     said = {}
-    for line in tested_block("container").splitlines():
+    for line in block_of("container").splitlines():
         command = line.removeprefix("$ ").partition("  #")[0]
         ran = subprocess.run(
             ["bash", "-c", command],

@@ -92,12 +92,17 @@ def serving(
     with Interrupts(progress.log) as interrupts:
         container, follower = _start(engine, project, request, progress)
         interrupts.on_signal(lambda: _stop(container, progress), container.kill)
+        if early := interrupts.signal:  # it came when there was nothing to stop yet
+            interrupts.on_signal(container.kill)
         try:
             ready = _wait(container, request, follower, interrupts)
             yield ready, container
+        except ByocError:
+            interrupts.check()  # what fails because we were told to stop is no failure
+            raise
         finally:
             if container.exited() is None:
-                if not interrupts.signal:
+                if early or not interrupts.signal:
                     _stop(container, progress)
                 container.wait()
             follower.join()

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import threading
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "container" / "cifar10"))
-
 import predict_api
+import pytest
 import supervisor
 from batching import MAX_BATCH, Batcher
 from model_files import ModelMissingError, ServedModel, find_model

@@ -8,13 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "container" / "cifar10"))
-
 import cifar10
 import hyperparameters
+import numpy as np
+import pytest
 from checkpoints import CheckpointFolder, check_shapes
 from sagemaker_job import (
     FAILURE_CHARACTERS,

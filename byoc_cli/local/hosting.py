@@ -91,18 +91,21 @@ def serving(
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
     with Interrupts(progress.log) as interrupts:
         container, follower = _start(engine, project, request, progress)
-        interrupts.on_signal(lambda: _stop(container, progress), container.kill)
-        if early := interrupts.signal:  # it came when there was nothing to stop yet
-            interrupts.on_signal(container.kill)
+        answered = False
         try:
             ready = _wait(container, request, follower, interrupts)
+            interrupts.on_signal(lambda: _stop(container, progress), container.kill)
+            interrupts.check()
+            answered = True
             yield ready, container
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise
         finally:
-            if container.exited() is None:
-                if early or not interrupts.signal:
+            if not answered:
+                container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
+            elif container.exited() is None:
+                if not interrupts.signal:
                     _stop(container, progress)
                 container.wait()
             follower.join()

@@ -149,6 +149,28 @@ def test_a_signal_stops_a_foreground_endpoint(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("local-train", "--hyperparam", "act=ignore"), "job byoc-actor-"),
+        (("serve",), "endpoint byoc-actor-"),
+        (("serve", "--detach"), "endpoint byoc-actor-"),
+    ],
+)
+def test_a_signal_while_things_are_made(
+    byoc: Byoc, project: Path, free_port: int, words: tuple[str, ...], shown: str
+) -> None:
+    """There is nothing to stop yet, and SIGTERM would mean nothing to a program that has just begun."""
+    live = byoc.start(*words, cwd=project, env={"BYOC_PORT": str(free_port)})
+    live.until(shown)
+    live.ctrl_c()
+    ran = live.end(timeout=20)
+    assert (ran.code, ran.stdout) == (130, "")
+    assert "stopping" in ran.stderr
+    assert "error:" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_signal_while_an_endpoint_starts(byoc: Byoc, project: Path, free_port: int) -> None:
     for words in ((), ("--detach",)):
         live = byoc.start("serve", "--port", str(free_port), "--env", "ACT=unhealthy", *words, cwd=project)

@@ -16,8 +16,6 @@ from tests.integration.world import BYOC, LABEL, Byoc, environment, make_project
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ("build", "local-train", "serve", "stop", "ps", "logs", "predict", "clean", "doctor")
-
 
 def train(byoc: Byoc, project: Path, name: str, act: str = "look") -> None:
     byoc("local-train", "--hyperparam", f"act={act}", "--name", name, cwd=project)
@@ -167,32 +165,13 @@ def test_doctor_without_an_engine_or_with_a_wrong_file(byoc: Byoc, project: Path
 
 def test_a_wrong_project_file_is_wrong_usage_everywhere(byoc: Byoc, tmp_path: Path) -> None:
     (tmp_path / "byoc.toml").write_text("[train]\nhyperparameter = { a = 1 }\n")
-    for command in COMMANDS[:-1]:
-        ran = byoc(command, *(("x",) if command == "predict" else ()), cwd=tmp_path)
+    for command, *words in (["build"], ["local-train"], ["serve"], ["predict", "x"], ["ps"]):
+        ran = byoc(command, *words, cwd=tmp_path)
         assert (ran.code, ran.stdout) == (2, ""), command
         assert ran.stderr == (
             f"error: {tmp_path}/byoc.toml: there is no key 'hyperparameter' in [train]\n\n"
             "hint: did you mean 'hyperparameters'?\n"
         )
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_starts_with_examples_and_documents_json(byoc: Byoc, tmp_path: Path, command: str) -> None:
-    ran = byoc(command, "--help", cwd=tmp_path, env={"COLUMNS": "100"})
-    assert (ran.code, ran.stderr) == (0, "")
-    lines = [line.strip() for line in ran.stdout.splitlines() if line.strip()]
-    assert lines[0].startswith(f"Usage: byoc {command}")
-    assert lines[1] == "Examples:"
-    assert lines[2].startswith(f"byoc {command}")
-    assert "With --json: " in ran.stdout
-    for option in ("--json", "-q", "-v", "--help"):
-        assert option in ran.stdout
-
-
-def test_the_version(byoc: Byoc, tmp_path: Path) -> None:
-    ran = byoc("--version", cwd=tmp_path)
-    assert (ran.code, ran.stderr) == (0, "")
-    assert re.fullmatch(r"byoc \d+\.\d+\.\d+\S*\n", ran.stdout)
 
 
 def test_json_is_one_document_on_stdout(byoc: Byoc, project: Path) -> None:

@@ -93,8 +93,8 @@ def _run(container: Container, run: Run, record: Record, interrupts: Interrupts,
         merger = LineMerger(sink)
         container.start()
         interrupts.on_signal(stop, kill)
-        if interrupts.signal:  # it came between the last look and the start
-            stop()
+        if interrupts.signal:  # it came between the last look and the start: there is nothing to save yet
+            container.kill()
         for stream, chunk in container.output():
             merger.feed(stream, chunk)
         merger.close()

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import docker
+import docker.errors
 import pytest
 
 from tests.integration.conftest import Build
@@ -94,6 +95,27 @@ def test_an_image_that_cannot_train(
     # What runc itself says of a program that cannot be executed differs between its versions.
     assert description["ExitCode"] == code if code else description["ExitCode"] in {1, 126, 127, 255}
     assert "Traceback" not in ran.stderr
+
+
+def test_a_job_that_runs_out_of_memory(byoc: Byoc, project: Path, docker_client: docker.DockerClient) -> None:
+    (project / "sign").mkdir()
+    (project / "sign" / "x").touch()
+    live = byoc.start("local-train", "--hyperparam", "act=hog", "--channel", "sign=sign", "--name", "job", cwd=project)
+    live.until("training\n")
+    try:
+        docker_client.containers.get("byoc-job").update(mem_limit="64m", memswap_limit="64m")
+    except docker.errors.APIError as error:
+        live.ctrl_c()
+        live.end()
+        pytest.skip(f"this engine cannot limit memory: {error.explanation}")
+    (project / "sign" / "now").touch()
+
+    job = job_of(project, live.end())
+    assert job.ran.code == 1
+    reason = "AlgorithmError: OutOfMemory: Process killed by SIGKILL (signal 9), exit code: 137"
+    assert f"the container ran out of memory (killed by the kernel)\nFailureReason: {reason}\n" in job.ran.error
+    assert job.description["FailureReason"] == reason
+    assert job.description["TrainingJobStatus"] == "Failed"
 
 
 @pytest.mark.parametrize("gpus", ["all", "1"])

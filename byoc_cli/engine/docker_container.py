@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 
@@ -84,8 +85,10 @@ class DockerContainer:
     def was_signalled(self) -> bool:
         with faults.translated():
             row = self.api.inspect_container(self.id)
-            # An `until` in the past, or the call would wait for it.
-            since, until = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"]) + 0.001
+            # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until
+            # now, then, but for a clock of ours that is another than the engine's: the call waits for a future.
+            since, end = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"])
+            until = max(end + 0.001, min(time.time(), end + 1))
             kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
                 since=f"{since:.6f}",
                 until=f"{until:.6f}",

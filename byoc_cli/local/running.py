@@ -41,10 +41,10 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     for thing in chosen:
         grace = hosting_rules.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
         progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
-        if thing.kind == hosting.KIND or labels.orphaned(thing):
+        if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
             hosting.stop(engine, thing)
         else:
-            # Its own byoc collects the artifacts, and removes it.
+            # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
             engine.container(thing.id).stop(grace)
     return [thing.job for thing in chosen]
 

@@ -211,7 +211,7 @@ def test_a_server_that_dies_at_start_is_reported_at_once(
         "  starting\nexit code 1\n"
     )
     assert "SageMaker would say: CannotStartContainerError" in ran.error
-    assert ran.seconds < 8
+    assert ran.seconds < 60, "not after the start-up time of 480 s"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
                 # An engine takes as long for a network's end as for a small model: side by side.
                 with meanwhile(lambda: engine.remove_network(container.name)):
                     collect(container, run, progress, empty)
+                    # By our own signal, or by another's `byoc stop` or `docker stop`: the engine knows both.
+                    record.stopped = container.was_signalled()
                     container.remove()
         except CannotStart as error:
             raise _cannot_start(record, error) from error
@@ -98,10 +100,7 @@ def _run(container: Container, run: Run, record: Record, interrupts: Interrupts,
         for stream, chunk in container.output():
             merger.feed(stream, chunk)
         merger.close()
-    exit_ = container.wait()
-    # By our own signal, or by another's `byoc stop` or `docker stop`: the engine knows both.
-    record.stopped = container.was_signalled()
-    return exit_
+    return container.wait()
 
 
 def _cannot_start(record: Record, error: CannotStart) -> JobFailed:

@@ -63,8 +63,8 @@ def tag(docker_client: docker.DockerClient) -> Iterator[str]:
     """A tag of this session's own; what carries it goes at the end."""
     name = f"test-{secrets.token_hex(4)}"
     yield name
-    for row in docker_client.api.images(filters={"reference": f"*:{name}*"}):
-        for reference in row["RepoTags"]:
+    for row in docker_client.api.images():
+        for reference in row["RepoTags"] or []:
             if name in reference:
                 docker_client.api.remove_image(reference, force=True)
 

@@ -347,7 +347,8 @@ def test_an_interrupt_ends_the_pushes_to_all_regions(
     hub.reset()
     assert ran.code == 130, ran.stderr
     assert "Traceback" not in ran.stderr
-    assert docker_client.images.get(shop.image_id).tags == [shop.reference]
+    # Both regions have one registry here, and so one local name: which push takes it away last is chance.
+    assert shop.reference in docker_client.images.get(shop.image_id).tags
 
 
 # -- 6, 7, 8 ------------------------------------------------------------------------------------------------------

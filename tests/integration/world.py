@@ -50,6 +50,12 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     return own | {"AWS_EC2_METADATA_DISABLED": "true"} | dict(changes or {})
 
 
+def _default_signals() -> None:
+    """Undo what nohup, or a shell that runs tests in the background, has ignored: byoc would ignore it, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Live:
     """A byoc process that runs; its output goes to files, so that it never waits for a reader."""
 
@@ -67,6 +73,7 @@ class Live:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                preexec_fn=_default_signals,  # noqa: PLW1509 - no other thread is in the middle of anything
             )
 
     @property

@@ -58,9 +58,11 @@ def job_container(engine: Engine, project: Project, job: TrainingJob) -> Iterato
     finally:
         if container and not kept:
             container.remove()
-        elif container is None:
+        if container is None:
+            # By our own labels: another project's job may have the same name, and a network of it.
             labels.remove_job(engine, project, job.name)
-        engine.remove_network(name)
+        else:
+            engine.remove_network(name)
 
 
 def lay_out(container: Container, job: TrainingJob) -> None:

@@ -104,10 +104,14 @@ class Plain:
 
 
 class Classic:
-    """The classic API's stream: "Step 2/3 : RUN x", its output, "Using cache", an error object."""
+    """The classic API's stream: "Step 2/3 : RUN x", its output, "Using cache", an error object.
+
+    `container` is the id of the container that the engine runs the open step in; "" where it has none.
+    """
 
     def __init__(self, watcher: BuildWatcher) -> None:
         self.watcher = watcher
+        self.container = ""
         self._step = ""
         self._since = 0.0
         self._cached = False
@@ -121,8 +125,11 @@ class Classic:
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(message.get("stream") or ""))
         if step := re.match(r"Step (\d+/\d+) : (.*)", text):
             self.end()
+            self.container = ""
             self._step, self._since, self._cached = step[1], time.monotonic(), False
             self.watcher.started(self._step, f"[{step[1]}] {step[2].strip()}")
+        elif running := re.match(r" ---> Running in ([0-9a-f]+)", text):
+            self.container = running[1]
         elif " ---> Using cache" in text:
             self._cached = True
         elif text and not re.match(r"( --->|Removing intermediate|Successfully )", text):

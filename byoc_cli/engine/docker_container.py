@@ -15,6 +15,8 @@ from byoc_cli.engine import faults
 from byoc_cli.engine.docker_rows import exit_of, seconds_of
 from byoc_cli.engine.types import Exit, FileStat, Stream
 
+_REMOVAL_SECONDS = 15
+
 
 class DockerContainer:
     """A `Container`."""
@@ -124,6 +126,11 @@ class DockerContainer:
             try:
                 self.api.remove_container(self.id, v=True, force=True)
             except docker.errors.APIError as error:
-                # 404: gone; 409: somebody else is removing it just now.
-                if error.status_code not in {404, 409}:
+                if error.status_code == 409:  # somebody else is removing it just now
+                    self._wait_until_removed()
+                elif error.status_code != 404:  # gone
                     raise
+
+    def _wait_until_removed(self) -> None:
+        with suppress(docker.errors.NotFound, requests.exceptions.RequestException):
+            self.api.wait(self.id, timeout=_REMOVAL_SECONDS, condition="removed")

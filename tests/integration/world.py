@@ -193,11 +193,14 @@ def inventory(client: docker.DockerClient, root: Path) -> Inventory:
 
 @contextmanager
 def nothing_stays(client: docker.DockerClient, root: Path) -> Iterator[None]:
-    """Count before and after."""
+    """Count before and after; what the engine itself is still removing is given a moment."""
     before = inventory(client, root)
     yield
-    left = [sorted(now - then) for now, then in zip(inventory(client, root), before, strict=True)]
-    assert left == [[], [], []], f"left behind (containers, networks, volumes): {left}"
+
+    def left() -> list[list[str]]:
+        return [sorted(now - then) for now, then in zip(inventory(client, root), before, strict=True)]
+
+    wait_for(lambda: not any(left()), 5, lambda: f"left behind (containers, networks, volumes): {left()}")
 
 
 # -- projects ---------------------------------------------------------------------------------------------------------

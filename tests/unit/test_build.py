@@ -18,7 +18,8 @@ from typing import Any, cast
 import docker
 import pytest
 
-from byoc_cli.engine.build import BuildFailed, BuildRequest, _credential_store_works, build
+from byoc_cli.engine.build import BuildFailed, BuildRequest, build
+from byoc_cli.engine.build.classic import _credential_store_works
 from byoc_cli.engine.builders import Builder
 from byoc_cli.engine.client_config import logged_in
 from byoc_cli.engine.docker_engine import DockerEngine
@@ -425,6 +426,46 @@ def test_a_classic_failure_names_step_lines_and_code(
     with pytest.raises(BuildFailed) as caught:
         build(classic(), CLASSIC, request_, Seen())
     assert caught.value.message == "the build failed at [1/1] RUN make\n  no rule\nexit code 2"
+
+
+class Interrupting(Seen):
+    """Is interrupted when a step prints something."""
+
+    def output(self, step: str, text: str) -> None:
+        super().output(step, text)
+        if text.strip():
+            raise KeyboardInterrupt
+
+
+def test_the_container_of_an_interrupted_step_is_removed(
+    api: Api, classic: Callable[[], DockerEngine], request_: BuildRequest
+) -> None:
+    """The engine would remove it, too, but in its own time: byoc would be gone before."""
+    api.says = [
+        {"stream": "Step 1/1 : RUN make"},
+        {"stream": "\n"},
+        {"stream": " ---> Running in f46b6c458087\n"},
+        {"stream": "begun\n"},
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        build(classic(), CLASSIC, request_, Interrupting())
+    assert [line.partition("?")[0] for line in api.asked if line.startswith("DELETE ")] == [
+        "DELETE /v1.41/containers/f46b6c458087"
+    ]
+
+
+def test_a_step_that_ended_leaves_nothing_to_remove(
+    api: Api, classic: Callable[[], DockerEngine], request_: BuildRequest
+) -> None:
+    api.says = [
+        {"stream": "Step 1/2 : RUN make"},
+        {"stream": " ---> Running in f46b6c458087\n"},
+        {"stream": "Step 2/2 : RUN echo"},
+        {"stream": "begun\n"},
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        build(classic(), CLASSIC, request_, Interrupting())
+    assert not [line for line in api.asked if line.startswith("DELETE ")]
 
 
 def test_secrets_are_held_in_an_image_that_goes_whatever_happens(

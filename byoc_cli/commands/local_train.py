@@ -24,7 +24,8 @@ from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.types import Image
-    from byoc_cli.local.training import Channel, TrainingJob
+    from byoc_cli.local.channels import Channel
+    from byoc_cli.local.training import TrainingJob
     from byoc_cli.project import Project
 
 EXAMPLES = """
@@ -117,7 +118,7 @@ def _request(session: Session, project: Project, given: tuple[list[str], list[st
 def _channels(project: Project, given: dict[str, str]) -> list[Channel]:
     """The project's channels, relative to it, and those of the command line, relative to the current folder."""
     from byoc_cli.contract.training import ChannelConfig
-    from byoc_cli.local.training import Channel
+    from byoc_cli.local.channels import Channel
 
     channels = []
     for name, settings in project.train.channels.items():

@@ -18,9 +18,10 @@ from byoc_cli.contract.training import ChannelConfig
 from byoc_cli.engine.types import Exit, Image, Stream
 from byoc_cli.errors import ByocError, Interrupted, MachineError
 from byoc_cli.local import runs
+from byoc_cli.local.channels import Channel
 from byoc_cli.local.collect import NoSpace
 from byoc_cli.local.runs import Run
-from byoc_cli.local.training import Channel, JobFailed, TrainingJob, train
+from byoc_cli.local.training import JobFailed, TrainingJob, train
 from byoc_cli.project import Project
 from tests.fakes import Box, FakeEngine, Program, Told, not_executable
 

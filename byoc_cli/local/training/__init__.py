@@ -17,11 +17,11 @@ from byoc_cli.local.output import LineMerger, indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.container import job_container
-from byoc_cli.local.training.job import ACCOUNT, HOST, Channel, TrainingJob
+from byoc_cli.local.training.job import ACCOUNT, HOST, TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.project import Project
 
-__all__ = ["ACCOUNT", "HOST", "Channel", "JobFailed", "TrainingJob", "train"]
+__all__ = ["ACCOUNT", "HOST", "JobFailed", "TrainingJob", "train"]
 
 _EXIT_CODES = {
     126: "126 means that a file is not executable: `chmod +x` it in the Dockerfile",

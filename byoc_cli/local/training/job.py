@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from byoc_cli.contract import paths, training
-from byoc_cli.engine.types import Image, Mount
+from byoc_cli.contract import training
+from byoc_cli.engine.types import Image
+from byoc_cli.local.channels import Channel
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
 HOST = "algo-1"  # T-17
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A File-mode channel: `source` is a folder or a file of this machine (T-58)."""
-
-    name: str
-    source: Path
-    config: training.ChannelConfig = field(default_factory=training.ChannelConfig)
-
-    @property
-    def mount(self) -> Mount:
-        """Where it is in the container; never copied."""
-        target = paths.channel(self.name)
-        return Mount(
-            target if self.source.is_dir() else f"{target}/{self.source.name}", str(self.source), read_only=True
-        )
 
 
 @dataclass(frozen=True)

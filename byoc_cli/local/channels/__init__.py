@@ -1,0 +1,36 @@
+"""Channels: what a training job is given as data, and how it gets there (T-55 to T-68)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byoc_cli.contract import paths, training
+from byoc_cli.engine.types import Mount
+
+__all__ = ["Channel"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel: `source` is a folder or a file of this machine (T-58).
+
+    `uri` is the s3:// address that `source` was downloaded from, "" for local data; `manifest` a file that lists the
+    objects below `source` (T-56); `shuffle_seed` None leaves the order alone (T-67).
+    """
+
+    name: str
+    source: Path
+    config: training.ChannelConfig = field(default_factory=training.ChannelConfig)
+    compression: str = "None"
+    shuffle_seed: int | None = None
+    manifest: Path | None = None
+    uri: str = ""
+
+    @property
+    def mount(self) -> Mount:
+        """Where it is in the container; never copied."""
+        target = paths.channel(self.name)
+        return Mount(
+            target if self.source.is_dir() else f"{target}/{self.source.name}", str(self.source), read_only=True
+        )

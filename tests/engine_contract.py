@@ -257,6 +257,11 @@ class EngineContract:
         container.kill()
         assert container.wait().code == 137
 
+    def test_an_entrypoint_is_in_the_place_of_the_image_s(self, make: Callable[..., Container]) -> None:
+        container = make("never", entrypoint=["fail"])
+        container.start()
+        assert container.wait().code == 7
+
     def test_environment_and_hostname(self, make: Callable[..., Container]) -> None:
         container = make("greet", environment={"GREETING": "grüezi = 1"}, hostname="ip-10-0-1-2.ec2.internal")
         container.start()
@@ -526,6 +531,28 @@ class EngineContract:
         container = make("read", mounts=[Mount("/opt/ml/input", volume, read_only=True)])
         container.start()
         assert _of("stdout", list(container.output())) == b"kept\n"
+
+    def test_an_overlay_shows_a_folder_and_keeps_it_as_it_is(
+        self, engine: Engine, image: str, make: Callable[..., Container], project: str, tmp_path: Path
+    ) -> None:
+        shown = tmp_path / "shown, with: a \\name"
+        for name in ("a", "b"):
+            (shown / name).mkdir(parents=True)
+            (shown / name / "weights").write_text(f"{name}\n")
+        volumes = {f"byoc-contract-{secrets.token_hex(4)}": str(shown / name) for name in ("a", "b")}
+        made = engine.create_overlays(volumes, image, {PROJECT_LABEL: project})
+        first, second = volumes
+        assert {thing.name for thing in engine.things(project=project)} == set(made)
+        container = make("write", mounts=[Mount("/opt/ml/model", first), Mount("/opt/ml/output", second)])
+        seen = container.stat("/opt/ml/output/weights")
+        assert seen is not None
+        assert seen.size == 2
+        container.start()
+        assert container.wait().code == 0
+        assert {"model/weights", "model/1/weights"} <= set(_untar(container.get("/opt/ml/model")))
+        assert sorted(path.name for path in shown.rglob("*")) == ["a", "b", "weights", "weights"]
+        container.remove()
+        assert {thing.name for thing in engine.things(project=project)} == set(made)
 
     # -- ports -------------------------------------------------------------------------------------------------------
 

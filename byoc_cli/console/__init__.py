@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.local.output import prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HEARTBEAT_SECONDS = 15.0
 _BAR_WIDTH = 30
+_PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)  # ANSI: one host, one colour
 
 
 class Console:
@@ -46,6 +48,7 @@ class Console:
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
         self._line_is_open = False  # a container's last line had no newline
+        self._prefixes: dict[str, int] = {}
 
     @cached_property
     def out(self) -> RichConsole:
@@ -134,14 +137,21 @@ class Console:
         """Say what went wrong, why, and what to do, in that order."""
         self._labelled("error", "bold red", error.message, error.hint, gap=True)
 
-    def output(self, data: bytes) -> None:
-        """Hand on what a container printed, untouched."""
+    def output(self, data: bytes, prefix: str = "") -> None:
+        """Hand on what a container printed, untouched; a prefix has its own colour on a terminal."""
         if not self.quiet and data:
+            data = prefixed(data, self._coloured(prefix))
             self._stderr.flush()
             stream = self._binary(self._stderr)
             stream.write(data)
             stream.flush()
             self._line_is_open = not data.endswith((b"\n", b"\r"))
+
+    def _coloured(self, prefix: str) -> str:
+        if not prefix or self._plain or self.err.no_color:
+            return prefix
+        number = self._prefixes.setdefault(prefix, len(self._prefixes))
+        return f"\x1b[{_PREFIX_COLOURS[number % len(_PREFIX_COLOURS)]}m{prefix}\x1b[0m"
 
     def end_line(self) -> None:
         """Let what is said next start on a line of its own."""

@@ -13,6 +13,7 @@ OUTPUT_DATA = "/opt/ml/output/data"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 RESOURCE_CONFIG_FILE = "resourceconfig.json"  # all lower case on disk (T-14)
 INPUT_DATA_CONFIG_FILE = "inputdataconfig.json"
+CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"  # only where checkpoints are configured (T-21)
 FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
 
 

@@ -73,6 +73,10 @@ class Run:
         """/opt/ml/output/data as SageMaker stores it (T-46)."""
         return self.folder / "output.tar.gz"
 
+    def of_host(self, host: str) -> Run:
+        """The same folders for what one of several hosts left."""
+        return Run(self.folder / "hosts" / host)
+
     @property
     def metrics(self) -> Path:
         """Every value of every metric."""

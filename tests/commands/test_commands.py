@@ -246,7 +246,7 @@ def test_channels_of_the_project_and_of_the_command_line(byoc: Byoc, image: Fake
     (project / "other").mkdir()
     (project / "byoc.toml").write_text('image = "my-model"\n[train.channels]\ntraining = "data"\neval = "data"\n')
     byoc("local-train", "--channel", "eval=other", "--name", "j")
-    mounts = {mount.target: mount.source for mount in image.specs[0].mounts if mount.source}
+    mounts = {mount.target: image.overlays[mount.source] for mount in image.specs[0].mounts if mount.source}
     assert mounts == {
         "/opt/ml/input/data/training": str(project / "data"),
         "/opt/ml/input/data/eval": str(project / "other"),

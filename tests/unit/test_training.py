@@ -143,8 +143,9 @@ def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
         ("/opt/ml/model", "", False),
         ("/opt/ml/output", "", False),
         ("/opt/ml/checkpoints", "", False),
-        ("/opt/ml/input/data/training", str(tmp_path / "a"), True),
+        ("/opt/ml/input/data/training", "byoc-job-1-training", False),
     ]
+    assert world.engine.overlays == {"byoc-job-1-training": str(tmp_path / "a")}
     assert not spec.ports
 
 
@@ -423,8 +424,8 @@ class Signals(Told):
         super().__init__()
         self.numbers = list(numbers)
 
-    def output(self, data: bytes) -> None:
-        super().output(data)
+    def output(self, data: bytes, prefix: str = "") -> None:
+        super().output(data, prefix)
         if self.numbers:
             os.kill(os.getpid(), self.numbers.pop(0))
 
@@ -461,8 +462,8 @@ def test_a_second_interrupt_kills_it(world: World) -> None:
 
 def test_a_job_that_somebody_stops_through_the_engine(world: World) -> None:
     class Stopper(Told):
-        def output(self, data: bytes) -> None:
-            super().output(data)
+        def output(self, data: bytes, prefix: str = "") -> None:
+            super().output(data, prefix)
             threading.Thread(target=lambda: world.engine.container("byoc-job-1").stop(5)).start()
 
     world.told = Stopper()

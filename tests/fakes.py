@@ -44,7 +44,14 @@ from byoc_cli.local.output import prefixed
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
 
+CPUS = 2  # of the machine that the fake engine runs on
 _DIRECTORY, _SYMLINK = 1 << 31, 1 << 27  # of Go's os.FileMode
+
+
+def numbers(cpuset: str) -> list[int]:
+    """The CPUs that a cpuset names: "0,6-7" is [0, 6, 7]."""
+    ranges = [part.split("-") for part in cpuset.split(",") if part]
+    return [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def not_executable(_: Box) -> Generator[tuple[Stream, bytes], None, int]:
@@ -63,6 +70,9 @@ class Box:
     def __init__(self, spec: ContainerSpec, folder: Path, mounts: Mapping[str, Path], ports: Mapping[int, int]) -> None:
         self.environment = dict(spec.environment)
         self.hostname = spec.hostname
+        self.cpus = len(numbers(spec.cpuset)) or CPUS
+        self.memory = spec.memory
+        self.shm_size = spec.shm_size or 64 << 20
         self._folder = folder
         self._mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
         self._ports = ports
@@ -343,7 +353,7 @@ class FakeEngine:
             version="1.2.3",
             operating_system="Fake OS",
             architecture="amd64",
-            cpus=2,
+            cpus=CPUS,
             memory=8 << 30,
             address="http+docker://localhost",
             remote=not self.sees_files,
@@ -372,6 +382,8 @@ class FakeEngine:
             raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build")
         if any(life.spec.name == spec.name for life in self.lives.values()):
             raise ByocError(f"the Docker Engine refused\nThe container name {spec.name} is already in use")
+        if any(cpu >= CPUS for cpu in numbers(spec.cpuset)):
+            raise MachineError(f"this engine has not the CPUs that were asked for\n{spec.cpuset}")
         self.specs.append(spec)
         life_id = secrets.token_hex(32)
         mounts, fresh = self._mount(spec)

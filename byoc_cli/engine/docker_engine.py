@@ -173,6 +173,10 @@ class DockerEngine:
             # Decision 9: nothing that we serve is open to the network.
             port_bindings={port: ("127.0.0.1", host or None) for port, host in spec.ports.items()},
             device_requests=_device_requests(spec.gpus),
+            cpuset_cpus=spec.cpuset or None,
+            mem_limit=spec.memory or None,
+            memswap_limit=spec.memory or None,  # of memory and swap together: no swap
+            shm_size=spec.shm_size or None,
         )
 
     def _networking(self, spec: ContainerSpec) -> Any:

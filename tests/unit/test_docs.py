@@ -121,6 +121,8 @@ def test_the_page_has_a_row_of_six_cells_for_every_rule() -> None:
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if re.match(r"\| [THI]-", line)]
     assert [row[0].strip() for row in rows] == list(RULES)
     assert {len(row) for row in rows} == {6}
+    # Markdown would hide what looks like a tag.
+    assert not [row[0] for row in rows if re.search(r"<(?!br>)", re.sub(r"`[^`]*`", "", "".join(row)))]
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------------

@@ -360,8 +360,8 @@ RULES = (
         "SHOULD",
         "Serverless: 1,024 to 6,144 MB of memory in steps of 1,024, an image of at most 10 GB unpacked, 5 GB of disk, "
         "4 MB a request, 60 s an answer, 3 minutes to the first good ping, at most 200 requests at once; no GPU, VPC, "
-        "isolation, multi-model, pipeline or capture. One worker is advised, and code that any user may read, as the "
-        "container may run as another one.",
+        "isolation, multi-model, pipeline or capture. One worker is advised, and `chmod o+rwX` for folders of code, as "
+        "the container may run as another user.",
         guide("serverless-endpoints"),
     ),
     rule(

@@ -135,7 +135,7 @@ RULES = (
     rule(
         "I-14",
         "MUST",
-        "The labels of what an image can do are `com.amazonaws.sagemaker.capabilities.` and "
+        "The labels of what an image can do begin with `com.amazonaws.sagemaker.capabilities.` and end with "
         "`accept-bind-to-port=true` (H-31), `multi-models=true` (H-35) or `bidirectional-streaming=true` (H-47).",
         guide_2023("inference-pipeline-real-time", "build-multi-model-build-container"),
         _INFERENCE,

@@ -65,7 +65,7 @@ RULES = (
         "T-07",
         "SHOULD",
         "`tini` is not the entrypoint, as it takes `train` or `serve` for the program to run: "
-        "`[FATAL tini (7)] exec train failed: No such file or directory`.",
+        "`[FATAL tini (7)] exec train failed: No such file or directory`, or `Permission denied`.",
         _DOCKERFILE,
         issue(_SDK, 4678, 4113),
     ),

@@ -20,6 +20,7 @@ from byoc_cli.errors import ByocError, Interrupted, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.collect import NoSpace
+from byoc_cli.local.resources import Resources
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import JobFailed, TrainingJob, train
 from byoc_cli.project import Project
@@ -346,7 +347,7 @@ def test_t08_a_program_that_cannot_start(world: World, program: Program | None, 
 
 def test_no_gpu_leaves_nothing_behind(world: World) -> None:
     with pytest.raises(MachineError, match="no GPU"):
-        world.train(good, gpus="all")
+        world.train(good, resources=[Resources(gpus="all")])
     assert world.engine.empty
     assert world.described["TrainingJobStatus"] == "Failed"
     assert "no GPU" in world.described["FailureReason"]
@@ -354,7 +355,7 @@ def test_no_gpu_leaves_nothing_behind(world: World) -> None:
 
 def test_a_gpu_job_gets_what_it_asked_for(tmp_path: Path) -> None:
     world = World(tmp_path, gpus=2)
-    world.train(good, gpus="2")
+    world.train(good, resources=[Resources(gpus="2")])
     assert world.engine.specs[0].gpus == "2"
     assert "NVIDIA_VISIBLE_DEVICES" not in world.engine.specs[0].environment
 

@@ -153,7 +153,8 @@ class _Maker:
             for source in inputs.sources
         ]
         entrypoint, command = training.command(job.entrypoint, job.arguments)
-        platform = training.environment(job.name, job.region, ACCOUNT, gpu=job.gpus != "none")
+        resources = job.resources_of(host)
+        platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
         spec = ContainerSpec(
             image=job.image.id,
             command=command,
@@ -166,7 +167,10 @@ class _Maker:
             aliases=[host],
             # A host's own name is not algo-1 in the cloud (T-27, T-71).
             hostname=f"ip-10-0-{random.randint(0, 255)}-{random.randint(1, 254)}.ec2.internal",  # noqa: S311
-            gpus=job.gpus,
+            gpus=resources.gpus,
+            cpuset=resources.cpuset,
+            memory=resources.memory,
+            shm_size=resources.shm_size,
         )
         try:
             return self._engine.create(spec)

@@ -9,6 +9,7 @@ from pathlib import Path
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
+from byoc_cli.local.resources import Resources
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
 
@@ -19,7 +20,8 @@ class TrainingJob:
 
     `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments, () for none (T-02 to T-04);
     `max_runtime` and `interrupt_after` are seconds, None for never; `checkpoints` is a folder of this machine that is
-    restored before the start and brought up to date afterwards (T-52).
+    restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
+    of all where there is one.
     """
 
     name: str
@@ -31,7 +33,7 @@ class TrainingJob:
     metrics: Mapping[str, str] = field(default_factory=dict)
     instance_type: str = training.DEFAULT_INSTANCE_TYPE
     instance_count: int = 1
-    gpus: str = "none"
+    resources: Sequence[Resources] = (Resources(),)
     region: str = "us-east-1"
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
@@ -44,6 +46,10 @@ class TrainingJob:
     def hosts(self) -> list[str]:
         """The hosts' names: algo-1, algo-2, … (T-17)."""
         return [training.host(number) for number in range(1, self.instance_count + 1)]
+
+    def resources_of(self, host: str) -> Resources:
+        """What of this machine a host is given."""
+        return self.resources[self.hosts.index(host) % len(self.resources)]
 
     @property
     def keeps_checkpoints(self) -> bool:

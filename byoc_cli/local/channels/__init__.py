@@ -15,8 +15,9 @@ __all__ = ["Channel"]
 class Channel:
     """One channel: `source` is a folder or a file of this machine (T-58).
 
-    `uri` is the s3:// address that `source` was downloaded from, "" for local data; `manifest` a file that lists the
-    objects below `source` (T-56); `shuffle_seed` None leaves the order alone (T-67).
+    `uri` is the s3:// address that `source` was downloaded from, "" for local data, and `root` the one that its files'
+    names are relative to, with a slash at its end; `manifest` a file that lists the objects below `source` (T-56);
+    `shuffle_seed` None leaves the order alone (T-67).
     """
 
     name: str
@@ -26,6 +27,7 @@ class Channel:
     shuffle_seed: int | None = None
     manifest: Path | None = None
     uri: str = ""
+    root: str = ""
 
     @property
     def mount(self) -> Mount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import paths, training
+from byoc_cli.contract import channels, paths, training
 from byoc_cli.engine.types import Mount
 
 __all__ = ["Channel"]
@@ -28,6 +28,16 @@ class Channel:
     manifest: Path | None = None
     uri: str = ""
     root: str = ""
+
+    def problems(self) -> list[str]:
+        """What CreateTrainingJob would refuse of its options (T-59, T-65 to T-67)."""
+        return channels.problems(
+            self.name,
+            self.config,
+            compression=self.compression,
+            shuffled=self.shuffle_seed is not None,
+            manifest=self.manifest is not None,
+        )
 
     @property
     def mount(self) -> Mount:

@@ -34,7 +34,7 @@ class ChannelOption:
         """
         if not self.path and not (settings and settings.source):
             raise UsageError(
-                f"--channel {self.text}: there is no PATH\nand no channel '{self.name}' in the project file that has one",
+                f"--channel {self.text}: there is no PATH\nand the project file has no channel '{self.name}'",
                 hint=f"--channel {self.name}=PATH",
             )
         base = settings or ChannelSettings("")

@@ -56,7 +56,7 @@ def _linked(one: Object, folder: Path, made: set[Path], link: Link) -> bool:
         made.add(target.parent)
     try:
         # Of a symbolic link's file, not of the link: in the container it would point nowhere.
-        link(os.path.realpath(one.path), target)
+        link(os.path.realpath(one.path) if one.path.is_symlink() else str(one.path), target)
     except OSError as error:
         if error.errno in _NO_LINK:
             return False
@@ -78,4 +78,4 @@ def _copy(objects: Sequence[Object], folder: Path, warn: Callable[[str, str], No
         "have the data, as your own files, and the project on one file system",
     )
     for one in objects:
-        shutil.copyfile(one.path, folder / one.key)
+        shutil.copy(one.path, folder / one.key)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def listing(client: Any, uri: str, names: Sequence[str] | None = None) -> Listin
         base = f"{prefix}/"
     files = {one.key.removeprefix(base): one for one in keys}
     if missing := [name for name in names or () if name not in files]:
-        more = f", and {len(missing) - 1:,} others" if missing[1:] else ""
+        more = f", and {len(missing) - 1:,} more" if missing[1:] else ""
         raise UsageError(f"there is no object {uri}{missing[0]}{more}\nthe manifest lists it", hint=f"aws s3 ls {uri}")
     for name in files:
         if problem := _name_problem(name):
@@ -131,7 +132,7 @@ def folder(client: Any, listed: Listing, log: Log, meter: Meter) -> Path:
             with meter(f"downloading {listed.uri}", sum(one.size for one in missing)) as advance:
                 _download(client, listed, missing, cache, advance)
         made = cache.make(listed.root, listed.files)
-        cache.prune(listed.root, made)
+        cache.prune(listed.root, made, time.time())
         return made
 
 

@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,14 +109,13 @@ class Cache:
             shutil.rmtree(making, ignore_errors=True)
         return folder
 
-    def prune(self, root: str, current: Path) -> None:
+    def prune(self, root: str, current: Path, now: float) -> None:
         """Remove what newer data of a prefix has replaced, a week after its last use, and what was broken off."""
-        now = time.time()
         old = [
             folder
             for pattern, seconds in ((f"{_digest([root])[:16]}-*", _KEPT_SECONDS), ("making-*", _BROKEN_OFF_SECONDS))
             for folder in self._channels.glob(pattern)
-            if folder != current and now - _used(folder) > seconds
+            if folder != current and now - _used(folder, now) > seconds
         ]
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
@@ -161,11 +159,11 @@ def _settle(making: Path, folder: Path) -> None:
             raise
 
 
-def _used(folder: Path) -> float:
+def _used(folder: Path, now: float) -> float:
     try:
         return folder.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
+    except FileNotFoundError:  # another byoc prunes, too
+        return now
 
 
 def _link(source: Path, target: Path) -> None:

@@ -55,7 +55,7 @@ def _listed(channel: Channel, listed: manifest.Manifest) -> list[Object]:
     found = [Object(name, folder / name) for name in dict.fromkeys(listed.names)]
     missing = [one for one in found if not one.path.is_file()]
     if missing:
-        more = f", and {len(missing) - 1:,} others" if missing[1:] else ""
+        more = f", and {len(missing) - 1:,} more" if missing[1:] else ""
         raise UsageError(
             f"channel '{channel.name}': '{missing[0].key}' is not there{more}\n"
             f"{listed.file} lists it; looked for {missing[0].path}",

@@ -47,7 +47,7 @@ def regions(given: list[str], profile: str = "") -> list[str]:
         UsageError: none of them says one, or there is no such region: said before anything is done in another one.
 
     """
-    session = _session(profile)
+    session = open_session(profile)
     # botocore itself reads AWS_DEFAULT_REGION and the profile, but not AWS_REGION.
     found = list(given) or [os.environ.get("AWS_REGION") or session.get_config_variable("region") or ""]
     if not found[0]:
@@ -66,7 +66,7 @@ def account(region: str, profile: str = "") -> Account:
 
     """
     with faults.translated(f"AWS in {region} cannot be used"):
-        session = _session(profile)
+        session = open_session(profile)
         if session.get_credentials() is None:
             raise MachineError(
                 "there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN
@@ -83,7 +83,7 @@ def identity() -> str:
 
     """
     with faults.translated("AWS credentials do not work"):
-        session = _session("")
+        session = open_session("")
         if session.get_credentials() is None:
             raise MachineError(
                 "no AWS credentials", hint="only push and cloud jobs need them: `aws configure`, or AWS_PROFILE"
@@ -93,7 +93,13 @@ def identity() -> str:
         return str(_client(session, "sts", region, _QUICK).get_caller_identity()["Arn"])
 
 
-def _session(profile: str) -> Any:
+def open_session(profile: str = "") -> Any:
+    """Read the profile and the environment.
+
+    Raises:
+        UsageError: there is no such profile.
+
+    """
     with faults.translated("the AWS profile cannot be used"):
         session = botocore.session.Session(profile=profile or None)
         session.get_scoped_config()  # a profile that is not there is found out now

@@ -25,20 +25,28 @@ _THROTTLED = "AWS asks for fewer requests; try again in a minute"
 _CODES: Mapping[str, tuple[type[ByocError], str]] = {
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), (MachineError, _EXPIRED)),
     **dict.fromkeys(
-        ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"),
+        ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure", "InvalidToken"),
         (MachineError, _WRONG_KEY),
     ),
     **dict.fromkeys(
         ("InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"), (MachineError, _CLOCK)
     ),
     **dict.fromkeys(
-        ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"),
+        ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"),
         (ByocError, _THROTTLED),
     ),
     "LimitExceededException": (ByocError, "delete repositories, or ask AWS for a higher quota (Service Quotas, ECR)"),
     "KmsException": (ByocError, "check that the key exists in this region, and that you may use it"),
     "InvalidParameterException": (UsageError, "see the message: ECR names the parameter"),
+    "NoSuchBucket": (UsageError, "check the bucket's name; `aws s3 ls` lists yours"),
+    **dict.fromkeys(
+        ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
+        (UsageError, "the bucket is in another region: set AWS_REGION to it"),
+    ),
+    "InvalidObjectState": (ByocError, "it is archived: restore it from S3 Glacier first"),
 }
+# The right that an operation of S3's needs has another name than the operation.
+_ACTIONS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject"}
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], str]] = (
@@ -59,12 +67,15 @@ _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], st
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Let nothing of botocore out; `what` says what was wanted ("the repository 'x' cannot be made")."""
+def translated(what: str, resource: str = "*") -> Iterator[None]:
+    """Let nothing of botocore out; `what` says what was wanted ("the repository 'x' cannot be made").
+
+    `resource` is the ARN of what is asked for: some denials do not name it.
+    """
     try:
         yield
     except ClientError as error:
-        raise client_fault(error, what) from error
+        raise client_fault(error, what, resource) from error
     except BotoCoreError as error:
         raise core_fault(error, what) from error
     except ValueError as error:  # botocore raises a few bare ones, for endpoints and regions
@@ -88,7 +99,7 @@ def _not_aws(what: str, status: str) -> MachineError:
     )
 
 
-def client_fault(error: ClientError, what: str) -> ByocError:
+def client_fault(error: ClientError, what: str, resource: str = "*") -> ByocError:
     """What AWS answered."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     said = str(error.response.get("Error", {}).get("Message", "")) or str(error)
@@ -96,7 +107,8 @@ def client_fault(error: ClientError, what: str) -> ByocError:
         return _not_aws(what, code)
     cause = f"{what}\n{code}: {said}"
     if code in _DENIED:
-        return MachineError(cause, hint=permission_hint(said) or _statement(f"*:{error.operation_name}", "*"))
+        action = _ACTIONS.get(error.operation_name, f"*:{error.operation_name}")
+        return MachineError(cause, hint=permission_hint(said) or _statement(action, resource))
     kind, hint = _CODES.get(code, (ByocError, ""))
     return kind(cause, hint=hint)
 
@@ -104,7 +116,7 @@ def client_fault(error: ClientError, what: str) -> ByocError:
 def permission_hint(said: str) -> str:
     """Name the missing action, and the statement that allows it; "" where AWS's words name none."""
     found = re.search(r"perform: ([\w-]+:\w+)(?: on resource: (\S+))?", said)
-    return _statement(found[1], (found[2] or "*").rstrip(".")) if found else ""
+    return _statement(found[1], (found[2] or "*").rstrip(".").strip('"')) if found else ""
 
 
 def _statement(action: str, resource: str) -> str:

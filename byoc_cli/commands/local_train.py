@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +38,13 @@ EXAMPLES = """
 """
 
 
+_CHANNEL_HELP = (
+    "Data: a folder, a file or s3://BUCKET/PREFIX. Options: mode=File|FastFile|Pipe, content-type=TYPE, "
+    "distribution=FullyReplicated|ShardedByS3Key, record-wrapper=None|RecordIO, compression=None|Gzip, shuffle-seed=N, "
+    "manifest=FILE. Of a channel in byoc.toml the rest stays; so does its PATH if none is given."
+)
+
+
 def local_train(
     session: Session,
     image: ImageArgument = "",
@@ -47,7 +56,7 @@ def local_train(
     ] = [],
     channel: Annotated[
         list[str],
-        typer.Option("--channel", "-c", metavar="NAME=PATH", help="Data: a folder or a file.", show_default=False),
+        typer.Option("--channel", "-c", metavar="NAME=PATH[,K=V…]", help=_CHANNEL_HELP, show_default=False),
     ] = [],
     env: EnvOption = [],
     env_file: Annotated[
@@ -79,6 +88,7 @@ def local_train(
         _warn_if_stale(session, project, found)
     job = request(reference, found)
     refuse(job.problems())
+    job = replace(job, channels=_fetched(session, job.channels))
     run = runs.create(project, job.name)
     session.console.log(f"job {job.name}: {reference} train")
     description = train(session.engine, project, job, run, session.console)
@@ -93,7 +103,7 @@ def _request(session: Session, project: Project, given: tuple[list[str], list[st
     hyperparam, channel, env, env_file, gpus_, name = given
     settings = project.train
     hyperparameters = {**settings.hyperparameters, **pairs(hyperparam, "--hyperparam")}
-    channels = _channels(project, pairs(channel, "--channel"))
+    channels = _channels(project, channel)
     variables = {**settings.environment, **environment(env, env_file, session.console.warn)}
     number = gpus(gpus_)
 
@@ -115,22 +125,48 @@ def _request(session: Session, project: Project, given: tuple[list[str], list[st
     return make
 
 
-def _channels(project: Project, given: dict[str, str]) -> list[Channel]:
-    """The project's channels, relative to it, and those of the command line, relative to the current folder."""
-    from byoc_cli.contract.training import ChannelConfig
-    from byoc_cli.local.channels import Channel
+def _channels(project: Project, given: list[str]) -> list[Channel]:
+    """The project's channels, relative to it, and what --channel says, relative to the current folder.
+
+    Data in S3 is not there yet.
+    """
+    from byoc_cli.contract.channels import S3
+    from byoc_cli.local.channels import options, sources
+
+    def path(value: str, key: str, name: str, option: options.ChannelOption | None) -> Path | None:
+        """A local file or folder of `value`, which the command line says if the option has that key."""
+        if not value or value.startswith(S3):
+            return None
+        if option and (option.path if key == "source" else key in option.given):
+            return path_of(value, Path.cwd(), f"--channel {option.text}")
+        try:
+            return path_of(value, project.root, f"channel '{name}'")
+        except UsageError as error:
+            other = f"{name}=PATH" if key == "source" else f"{name}=,{key}=FILE"
+            error.hint = f"put the {'data' if key == 'source' else key} there, or: --channel {other}"
+            raise
 
     channels = []
-    for name, settings in project.train.channels.items():
-        if name not in given:
-            try:
-                source = path_of(settings.source, project.root, f"channel '{name}'")
-            except UsageError as error:
-                error.hint = f"put the data there, or: --channel {name}=PATH"
-                raise
-            channels.append(Channel(name, source, ChannelConfig(content_type=settings.content_type)))
-    channels += [Channel(name, path_of(path, Path.cwd(), f"--channel {name}={path}")) for name, path in given.items()]
+    for name, settings, option in options.merged(project.train.channels, [options.parse(text) for text in given]):
+        if settings.manifest.startswith(S3):
+            raise UsageError(
+                f"channel '{name}': its manifest is in S3\na file of this machine is read",
+                hint=f"aws s3 cp {settings.manifest} . and manifest={settings.manifest.rpartition('/')[2]}",
+            )
+        source = path(settings.source, "source", name, option)
+        listed = path(settings.manifest, "manifest", name, option)
+        channels.append(sources.channel(name, settings, source, listed))
+    refuse([problem for channel in channels for problem in channel.problems()])
     return channels
+
+
+def _fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:
+    """Download what is in S3."""
+    from byoc_cli.commands.s3_source import S3Source
+    from byoc_cli.local.channels.sources import fetched
+
+    fetch = S3Source(session.console)
+    return [fetched(channel, fetch) for channel in channels]
 
 
 def _build(session: Session, project: Project, image: str) -> None:

@@ -253,9 +253,45 @@ def test_channels_of_the_project_and_of_the_command_line(byoc: Byoc, image: Fake
     }
 
 
+def test_an_option_changes_what_it_names_of_a_channel_of_the_project(
+    byoc: Byoc, image: FakeEngine, project: Path
+) -> None:
+    for folder in ("data", "other", "a,b"):
+        (project / folder).mkdir()
+    (project / "byoc.toml").write_text(
+        'image = "my-model"\n[train.channels]\n'
+        'training = { source = "data", content-type = "text/csv", mode = "FastFile" }\n'
+        'eval = { source = "data", content-type = "text/csv" }\n'
+    )
+    ran = byoc(
+        "local-train", *("-c", "training=other"), *("-c", "eval=,content-type=a;b=c"), *("-c", "new=a,b,mode=FastFile")
+    )
+    assert ran.code == 0, ran.stderr
+    mounts = {mount.target: mount.source for mount in image.specs[0].mounts if mount.source}
+    assert mounts == {
+        "/opt/ml/input/data/training": str(project / "other"),
+        "/opt/ml/input/data/eval": str(project / "data"),
+        "/opt/ml/input/data/new": str(project / "a,b"),
+    }
+    found = json.loads((project / ran.stdout.strip() / "input/config/inputdataconfig.json").read_text())
+    assert list(found) == ["training", "eval", "new"]
+    assert (found["training"]["ContentType"], found["eval"]["ContentType"]) == ("text/csv", "a;b=c")
+    assert "ContentType" not in found["new"]
+    assert {entry["TrainingInputMode"] for entry in found.values()} == {"File"}  # FastFile is written so (T-20)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (["-c", "x=.,mode=pipe"], 2, "did you mean 'Pipe'?"),
+        (["-c", "x=.,mod=Pipe"], 2, "did you mean mode=Pipe?"),
+        (["-c", "x=,mode=Pipe"], 2, "there is no PATH"),
+        (["-c", "x=.,compression=Gzip"], 2, "(T-66)"),
+        (["-c", "x=.,mode=FastFile,manifest=byoc.toml"], 2, "the manifest"),
+        (["-c", "x=.,manifest=nowhere"], 2, "--channel x=.,manifest=nowhere: there is no such file or folder"),
+        (["-c", "x=.,manifest=s3://b/m"], 2, "hint: aws s3 cp s3://b/m . and manifest=m"),
+        (["-c", "x=s3://b/p"], 3, "there are no AWS credentials"),
+        (["-c", "x=s3://b/p", "-p", "k=" + "v" * 2501], 2, "(T-13)"),  # said before anything is downloaded
         (["-p", "a"], 2, "--hyperparam a: there is no '='"),
         (["-p", "=a"], 2, "--hyperparam =a: there is no name"),
         (["-c", "training=nowhere"], 2, "--channel training=nowhere: there is no such file or folder"),

@@ -106,6 +106,10 @@ def test_before_aws_could_answer(error: Exception, kind: type[ByocError], said: 
         ("LimitExceededException", ByocError, "delete repositories, or ask AWS for a higher quota"),
         ("KmsException", ByocError, "check that the key exists"),
         ("InvalidParameterException", UsageError, "see the message"),
+        ("NoSuchBucket", UsageError, "check the bucket's name"),
+        ("PermanentRedirect", UsageError, "the bucket is in another region: set AWS_REGION"),
+        ("InvalidObjectState", ByocError, "it is archived"),
+        ("SlowDown", ByocError, "AWS asks for fewer requests"),
         ("NobodyKnowsThisException", ByocError, ""),
     ],
 )
@@ -136,6 +140,18 @@ def test_a_missing_permission_is_named_with_its_statement(code: str) -> None:
 
 def test_a_denial_that_names_nothing_names_the_operation() -> None:
     assert '"Action": "*:PutImage"' in translated(answer("AccessDenied", "no", "PutImage")).hint
+
+
+@pytest.mark.parametrize(("operation", "action"), [("ListObjectsV2", "s3:ListBucket"), ("GetObject", "s3:GetObject")])
+def test_a_denial_of_s3_names_the_right_and_what_it_is_for(operation: str, action: str) -> None:
+    with pytest.raises(MachineError) as caught, faults.translated("x", "arn:aws:s3:::b/k"):
+        raise answer("AccessDenied", "Access Denied", operation)
+    assert f'{{"Effect": "Allow", "Action": "{action}", "Resource": "arn:aws:s3:::b/k"}}' in caught.value.hint
+
+
+def test_what_a_denial_of_s3_quotes_is_read() -> None:
+    said = 'User: arn:x is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::b/k" because no policy'
+    assert '"Resource": "arn:aws:s3:::b/k"' in translated(answer("AccessDenied", said, "GetObject")).hint
 
 
 def test_a_page_of_html_is_no_answer_of_aws() -> None:

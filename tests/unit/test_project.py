@@ -30,6 +30,14 @@ name = "run one"
 [train.channels]
 training = "data/cifar-10"
 eval = { source = "eval.csv", content-type = "text/csv" }
+[train.channels.stream]
+source = "s3://bucket/prefix"
+mode = "Pipe"
+distribution = "ShardedByS3Key"
+record-wrapper = "RecordIO"
+compression = "Gzip"
+shuffle-seed = 1
+manifest = "stream.manifest"
 [train.metrics]
 loss = 'loss=([0-9.]+)'
 [train.environment]
@@ -62,6 +70,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert project.train.channels == {
         "training": ChannelSettings("data/cifar-10"),
         "eval": ChannelSettings("eval.csv", "text/csv"),
+        "stream": ChannelSettings(
+            "s3://bucket/prefix", "", "Pipe", "ShardedByS3Key", "RecordIO", "Gzip", 1, "stream.manifest"
+        ),
     }
     assert project.train.metrics == {"loss": "loss=([0-9.]+)"}
     assert project.train.environment == {"LEVEL": "3"}
@@ -199,6 +210,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, value: str) ->
             "'content_type' in [train.channels.a]",
             "did you mean 'content-type'?",
         ),
+        ("[train.channels.a]\nsource = 'x'\nmod = 'y'", "'mod' in [train.channels.a]", "did you mean 'mode'?"),
     ],
 )
 def test_an_unknown_key_is_an_error_that_names_the_nearest(tmp_path: Path, text: str, where: str, hint: str) -> None:
@@ -231,6 +243,24 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(tmp_path: Path, text:
         ("[train.channels]\ntraining = 5", "train.channels.training", "it has no source"),
         ("[train.channels.training]\ncontent-type = 'x'", "train.channels.training", "it has no source"),
         ("[train.channels.training]\nsource = 5", "train.channels.training.source", "5 is not a text"),
+        (
+            "[train.channels.a]\nsource = 'x'\nmode = 'pipe'",
+            "train.channels.a.mode",
+            "'pipe' is none of File, FastFile",
+        ),
+        ("[train.channels.a]\nsource = 'x'\nmode = 1", "train.channels.a.mode", "1 is not a text"),
+        (
+            "[train.channels.a]\nsource = 'x'\ncompression = ''",
+            "train.channels.a.compression",
+            "'' is none of None, Gzip",
+        ),
+        (
+            "[train.channels.a]\nsource = 'x'\nshuffle-seed = '1'",
+            "train.channels.a.shuffle-seed",
+            "is not a whole number",
+        ),
+        ("[train.channels.a]\nsource = 'x'\nshuffle-seed = true", "train.channels.a.shuffle-seed", "is not a whole"),
+        ("[train.channels.a]\nsource = 'x'\nmanifest = []", "train.channels.a.manifest", "[] is not a text"),
         ("[train.metrics]\nloss = '('", "train.metrics.loss", "'(' is not a regular expression"),
         ("[train.metrics]\nloss = 'loss=.*'", "train.metrics.loss", "has no group for the value"),
         ("[train.environment]\nA = [1]", "train.environment.A", "[1] is not a text or a number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import paths, training
+from byoc_cli.contract import channels, paths, training
 from byoc_cli.engine.types import Mount
 
 __all__ = ["Channel"]
@@ -15,8 +15,9 @@ __all__ = ["Channel"]
 class Channel:
     """One channel: `source` is a folder or a file of this machine (T-58).
 
-    `uri` is the s3:// address that `source` was downloaded from, "" for local data; `manifest` a file that lists the
-    objects below `source` (T-56); `shuffle_seed` None leaves the order alone (T-67).
+    `uri` is the s3:// address that `source` was downloaded from, "" for local data, and `root` the one that its files'
+    names are relative to, with a slash at its end; `manifest` a file that lists the objects below `source` (T-56);
+    `shuffle_seed` None leaves the order alone (T-67).
     """
 
     name: str
@@ -26,6 +27,17 @@ class Channel:
     shuffle_seed: int | None = None
     manifest: Path | None = None
     uri: str = ""
+    root: str = ""
+
+    def problems(self) -> list[str]:
+        """What CreateTrainingJob would refuse of its options (T-59, T-65 to T-67)."""
+        return channels.problems(
+            self.name,
+            self.config,
+            compression=self.compression,
+            shuffled=self.shuffle_seed is not None,
+            manifest=self.manifest is not None,
+        )
 
     @property
     def mount(self) -> Mount:

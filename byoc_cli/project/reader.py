@@ -1,185 +1,34 @@
-"""The project file: byoc.toml, or [tool.byoc] in pyproject.toml, read into a frozen Project. Reading never writes.
+"""The schema of a project file.
 
-The schema is checked by hand: a validation library costs more start-up time than all of `byoc --help`, and its
-messages do not name the nearest key.
+It is checked by hand: a validation library costs more start-up time than all of `byoc --help`, and its messages do
+not name the nearest key.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from byoc_cli import image_ref
-from byoc_cli.contract import training
+from byoc_cli.contract import channels, training
 from byoc_cli.errors import UsageError
-
-FILE_NAME = "byoc.toml"
-HOME_NAME = ".byoc"
-DEFAULT_PLATFORM = "linux/amd64"  # what SageMaker runs, but for Graviton types (I-04)
-_PLATFORM = r"linux/[a-z0-9]+(/v\d+)?"
-
-
-@dataclass(frozen=True)
-class BuildSettings:
-    """[build]: `args` are build arguments, `target` a stage."""
-
-    dockerfile: str = "Dockerfile"
-    args: Mapping[str, str] = field(default_factory=dict)
-    target: str = ""
+from byoc_cli.project.settings import (
+    DEFAULT_PLATFORM,
+    PLATFORM,
+    BuildSettings,
+    ChannelSettings,
+    PictureSettings,
+    PredictSettings,
+    Project,
+    ServeSettings,
+    TrainSettings,
+)
 
 
-@dataclass(frozen=True)
-class ChannelSettings:
-    """One of [train.channels]: `source` is a folder or a file, relative to the project."""
-
-    source: str
-    content_type: str = ""
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """[train]; the values of hyperparameters are strings, as SageMaker hands them over (T-12)."""
-
-    instance_type: str = training.DEFAULT_INSTANCE_TYPE
-    instance_count: int = 1
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
-    channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServeSettings:
-    """[serve]."""
-
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """[predict] image: how a picture becomes `{"instances": [height x width x channels]}`; size is (width, height)."""
-
-    size: tuple[int, int] | None = None
-    color: str = "RGB"
-
-
-@dataclass(frozen=True)
-class PredictSettings:
-    """[predict]; without `image` a picture is sent as it is."""
-
-    accept: str = ""
-    content_type: str = ""
-    image: PictureSettings | None = None
-    classes: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Project:
-    """A folder with a Dockerfile, and what its byoc.toml says of it."""
-
-    root: Path
-    image: str
-    file: Path | None = None
-    platform: str = DEFAULT_PLATFORM
-    build: BuildSettings = BuildSettings()
-    train: TrainSettings = TrainSettings()
-    serve: ServeSettings = ServeSettings()
-    predict: PredictSettings = PredictSettings()
-
-    @property
-    def home(self) -> Path:
-        """Where runs and logs live."""
-        return self.root / HOME_NAME
-
-    @property
-    def dockerfile(self) -> Path:
-        """The Dockerfile's path."""
-        return self.root / self.build.dockerfile
-
-    @property
-    def id(self) -> str:
-        """What the label byoc.project says: two clones of one project are two projects."""
-        return str(self.root)
-
-
-def load(start: Path, environ: Mapping[str, str] | None = None) -> Project:
-    """Find and read the project that `start` lies in.
-
-    Raises:
-        UsageError: `start` is no folder, or the project file is wrong; names file, key and the nearest valid key.
-
-    """
-    if not start.is_dir():
-        what = f"'{start}' is not a folder" if start.exists() else f"there is no folder '{start}'"
-        raise UsageError(f"{what}\na project is the folder of a Dockerfile", hint="byoc build DIR")
-    root, file = find(start.resolve())
-    table = _table(file) if file else {}
-    project = _Reader(file or root / FILE_NAME).project(root, file, table)
-    return _override(project, os.environ if environ is None else environ)
-
-
-def find(start: Path) -> tuple[Path, Path | None]:
-    """Return (root, project file): from `start` upward, then in `start`/container, else the folder itself.
-
-    A Dockerfile in `start` itself makes it a project, even below one that has a byoc.toml.
-    """
-    for folder in [start, *start.parents]:
-        if file := _file_in(folder):
-            return folder, file
-        if folder == start and (start / "Dockerfile").is_file():
-            return start, None
-    if file := _file_in(start / "container"):
-        return start / "container", file
-    if (start / "container" / "Dockerfile").is_file():
-        return start / "container", None
-    return start, None
-
-
-def _file_in(folder: Path) -> Path | None:
-    if (folder / FILE_NAME).is_file():
-        return folder / FILE_NAME
-    pyproject = folder / "pyproject.toml"
-    if pyproject.is_file() and b"tool.byoc" in pyproject.read_bytes():
-        return pyproject
-    return None
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(file.read_text("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not valid TOML\n{error}") from error
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read\n{error.strerror}") from error
-    if file.name == FILE_NAME:
-        return content
-    reader = _Reader(file)
-    return reader.section(reader.section(content, "", "tool"), "tool", "byoc")
-
-
-def _override(project: Project, environ: Mapping[str, str]) -> Project:
-    """Let BYOC_IMAGE and BYOC_PLATFORM win over the file."""
-    try:
-        image_ref.parse(environ.get("BYOC_IMAGE") or project.image)
-    except UsageError as error:
-        raise UsageError(f"BYOC_IMAGE is wrong\n{error}", hint=error.hint) from error
-    if not re.fullmatch(_PLATFORM, environ.get("BYOC_PLATFORM") or project.platform):
-        raise UsageError(f"BYOC_PLATFORM is wrong\n'{environ['BYOC_PLATFORM']}' is no platform of SageMaker's")
-    changes = {
-        key: environ[name]
-        for key, name in (("image", "BYOC_IMAGE"), ("platform", "BYOC_PLATFORM"))
-        if environ.get(name)
-    }
-    return Project(**{**project.__dict__, **changes})
-
-
-class _Reader:
+class Reader:
     """Takes values out of tables, and says where and why one is wrong."""
 
     def __init__(self, file: Path) -> None:
@@ -195,7 +44,7 @@ class _Reader:
         except UsageError as error:
             raise self.wrong("image", str(error)) from error
         platform = self.text(table, "", "platform", DEFAULT_PLATFORM)
-        if not re.fullmatch(_PLATFORM, platform):
+        if not re.fullmatch(PLATFORM, platform):
             raise self.wrong(
                 "platform", f"'{platform}' is no platform of SageMaker's", "linux/amd64, or linux/arm64 for Graviton"
             )
@@ -252,19 +101,28 @@ class _Reader:
             )
 
     def channels(self, table: Mapping[str, Any]) -> dict[str, ChannelSettings]:
-        channels = {}
-        for name, value in table.items():
-            key = f"train.channels.{name}"
-            if isinstance(value, str):
-                channels[name] = ChannelSettings(value)
-                continue
-            if not isinstance(value, dict) or "source" not in value:
-                raise self.wrong(key, "it has no source", f'for example: {name} = "data/{name}"')
-            self.known(value, key, ["source", "content-type"])
-            channels[name] = ChannelSettings(
-                self.text(value, key, "source", ""), self.text(value, key, "content-type", "")
-            )
-        return channels
+        return {name: self.channel(name, value) for name, value in table.items()}
+
+    def channel(self, name: str, value: object) -> ChannelSettings:
+        key = f"train.channels.{name}"
+        if isinstance(value, str):
+            return ChannelSettings(value)
+        if not isinstance(value, dict) or "source" not in value:
+            raise self.wrong(key, "it has no source", f'for example: {name} = "data/{name}"')
+        self.known(value, key, ["source", *channels.KEYS])
+        seed = value.get("shuffle-seed")
+        if seed is not None and type(seed) is not int:
+            raise self.wrong(f"{key}.shuffle-seed", f"{seed!r} is not a whole number", "for example: shuffle-seed = 1")
+        return ChannelSettings(
+            source=self.text(value, key, "source", ""),
+            content_type=self.text(value, key, "content-type", ""),
+            mode=self.word(value, key, "mode"),
+            distribution=self.word(value, key, "distribution"),
+            record_wrapper=self.word(value, key, "record-wrapper"),
+            compression=self.word(value, key, "compression"),
+            shuffle_seed=seed,
+            manifest=self.text(value, key, "manifest", ""),
+        )
 
     def serve(self, table: Mapping[str, Any]) -> ServeSettings:
         self.known(table, "serve", ["environment"])
@@ -306,6 +164,14 @@ class _Reader:
             raise self.wrong(
                 _join(section, key), f"{value!r} is not a text", f'for example: {key} = "{default or "…"}"'
             )
+        return value
+
+    def word(self, table: Mapping[str, Any], section: str, key: str) -> str:
+        """One of a channel's words, to the letter."""
+        value = self.text(table, section, key, channels.WORDS[key][0])
+        why, hint = channels.word_problem(key, value)
+        if why:
+            raise self.wrong(f"{section}.{key}", why, hint)
         return value
 
     def section(self, table: Mapping[str, Any], section: str, key: str) -> dict[str, Any]:

@@ -258,6 +258,17 @@ def test_what_has_the_name_already_is_not_touched(data: Path) -> None:
     assert (data / "training_0").read_text() == "mine"
 
 
+def test_the_next_one_s_name_is_taken(data: Path, feed: Feed, made: Callable[[bytes], Path]) -> None:
+    mine = data / "training_1"
+    mine.write_text("mine")
+    feeder = feed(made(b"x"))
+    assert read(data / "training_0") == b""
+    wait_until(lambda: not (data / "training_0").exists())
+    assert feeder.error == f"channel 'training' broke off\na FIFO cannot be made in {data}\ntraining_1: File exists"
+    assert mine.read_text() == "mine"
+    mine.unlink()
+
+
 # What goes wrong: the reader is told the end, never waits forever, and `error` says what it was.
 
 
@@ -300,8 +311,8 @@ def test_a_container_cannot_have_other_files_written_to(
     feeder = PipeFeeder(data, "training", lambda _: [x])
     swapped = data / "training_1"
     begin(feeder)
-    with (data / "training_0").open("rb") as stream:
-        wait_until(swapped.exists)
+    with (data / "training_0").open("rb", buffering=0) as stream:
+        assert stream.read(1)
         swapped.unlink()
         swapped.symlink_to(precious) if symlink else swapped.hardlink_to(precious)
         stream.read()

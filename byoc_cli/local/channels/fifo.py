@@ -72,7 +72,7 @@ def make(path: Path) -> None:
     """
     try:
         os.mkfifo(path)
-        path.chmod(0o666)  # whatever the umask
+        _open_to_all(path)
     except OSError as error:
         raise MachineError(
             f"a FIFO cannot be made in {path.parent}\n{path.name}: {error.strerror}",
@@ -80,13 +80,29 @@ def make(path: Path) -> None:
         ) from error
 
 
+def _open_to_all(path: Path) -> None:
+    """Set the mode, whatever the umask; not by name: a container may have put a link there meanwhile."""
+    made = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        _require_fifo(made, path)
+        Path(f"/proc/self/fd/{made}").chmod(0o666)
+    finally:
+        os.close(made)
+
+
+def _require_fifo(descriptor: int, path: Path) -> None:
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EEXIST, "it is no FIFO any more", str(path))
+
+
 def remove(path: Path) -> None:
-    """Remove a FIFO, if it is there; whoever has opened it, or is about to, reads its end and does not wait forever."""
+    """Remove a FIFO, if it is there: whoever has opened it, or is about to, reads its end and does not wait forever."""
     with suppress(OSError):
         # Linux opens both ends at once without waiting.
         both = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
-            path.unlink(missing_ok=True)
+            _require_fifo(both, path)
+            path.unlink()
         finally:
             os.close(both)
 
@@ -144,7 +160,7 @@ class Writer:
 
 @contextmanager
 def writer(path: Path, closed: threading.Event) -> Iterator[Writer]:
-    """Wait for a reader, and give the other end; the reader has read all when the block ends.
+    """Wait for a reader, and give the other end; when the block ends, the reader's end is behind what was written.
 
     Raises:
         Closed: nobody waits for one any more.
@@ -159,7 +175,7 @@ def writer(path: Path, closed: threading.Event) -> Iterator[Writer]:
 
 
 def _open(path: Path, closed: threading.Event) -> int:
-    # A blocking open could not be called off.
+    # A blocking open could not be called off. What a container may write to is not believed: no links, FIFOs only.
     wait = _FIRST_WAIT_SECONDS
     while not closed.is_set():
         try:
@@ -168,11 +184,12 @@ def _open(path: Path, closed: threading.Event) -> int:
             if error.errno != errno.ENXIO:  # no reader
                 raise
         else:
-            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-                return descriptor
-            # A container may write there: nothing of it is believed.
-            os.close(descriptor)
-            raise OSError(errno.EEXIST, "it is no FIFO any more", str(path))
+            try:
+                _require_fifo(descriptor, path)
+            except OSError:
+                os.close(descriptor)
+                raise
+            return descriptor
         closed.wait(wait)
         wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
     raise Closed

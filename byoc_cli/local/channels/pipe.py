@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -117,7 +118,7 @@ class PipeFeeder:
             if not self._framed:
                 writer.pour(file)
                 return
-            length = path.stat().st_size
+            length = os.fstat(file.fileno()).st_size
             writer.write(recordio.header(length))
             if writer.pour(file, length) < length:
                 raise recordio.changed(length)

@@ -44,8 +44,9 @@ class ContainerSpec:
 
     `ports` maps the container's port to the host's, on 127.0.0.1 only (0 lets the engine choose); `network` is a
     network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
-    the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is the most it may use, without
-    swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no limit; 64 MiB).
+    the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
+    the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
+    limit; 64 MiB).
     """
 
     image: str

@@ -78,6 +78,11 @@ class Run:
         return Run(self.folder / "hosts" / host)
 
     @property
+    def staging(self) -> Path:
+        """What only lasts as long as the job."""
+        return self.folder / ".staging"
+
+    @property
     def metrics(self) -> Path:
         """Every value of every metric."""
         return self.folder / "metrics.csv"

@@ -17,7 +17,7 @@ from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
 from byoc_cli.local.training.execution import Cause, Ending, Execution
 from byoc_cli.local.training.hosts import Host, job_hosts, remove
-from byoc_cli.local.training.inputs import HostInputs, host_inputs
+from byoc_cli.local.training.inputs import HostInputs, dealt_inputs
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.local.training.verdict import JobFailed, cannot_start, judge
@@ -76,12 +76,12 @@ class _Training:
         """Run it; what the job left is in the run's folder afterwards."""
         given = self.job.checkpoints
         before = results.contents(given) if given else frozenset()
-        inputs = host_inputs(self.job)
-        ending = self._attempt(inputs, given, interrupt_after=self.job.interrupt_after)
-        if ending.cause == "interrupted":
-            self.record.enter("Restarting")
-            self.progress.log("starting again, with the checkpoints")
-            ending = self._attempt(inputs, self.run.checkpoints, interrupt_after=None)
+        with dealt_inputs(self.engine, self.job, self.run.staging, self.progress) as inputs:
+            ending = self._attempt(inputs, given, interrupt_after=self.job.interrupt_after)
+            if ending.cause == "interrupted":
+                self.record.enter("Restarting")
+                self.progress.log("starting again, with the checkpoints")
+                ending = self._attempt(inputs, self.run.checkpoints, interrupt_after=None)
         if given:
             results.bring_up_to_date(given, self.run.checkpoints, before)
         return ending

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerSpec, Engine, FileStat, Mount
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import NoSpace, look
@@ -57,7 +57,8 @@ def job_hosts(
                 if checkpoints:
                     restore(hosts[-1].container, checkpoints)
                 hosts[-1].empty = look(hosts[-1].container, restored=checkpoints is not None)
-        yield hosts
+        with _fed(hosts, inputs, progress):
+            yield hosts
     except NoSpace as error:
         kept = True
         name = hosts[0].container.name
@@ -70,6 +71,33 @@ def job_hosts(
         else:
             remove(engine, [] if kept else hosts)
             engine.remove_network(network)
+
+
+@contextmanager
+def _fed(hosts: Sequence[Host], inputs: Mapping[str, HostInputs], progress: Progress) -> Iterator[None]:
+    """Feed the Pipe channels: a feeder ends with its container, and a container never with its feeder."""
+    feeders = [feeder for host in hosts for feeder in inputs[host.name].feeders()]
+    try:
+        for feeder in feeders:
+            feeder.start()
+        for host in hosts:
+            _check_fifos(host, inputs[host.name])
+        yield
+    finally:
+        for feeder in feeders:
+            feeder.close()
+        for error in {feeder.error: None for feeder in feeders if feeder.error}:
+            progress.warn(error, "the container was told that the epoch ended there")
+
+
+def _check_fifos(host: Host, inputs: HostInputs) -> None:
+    """See that the container, not yet started, has the FIFOs."""
+    for fifo in sorted(inputs.pipes.iterdir()) if inputs.pipes else ():
+        if fifo.is_fifo() and host.container.stat(f"{paths.DATA}/{fifo.name}") is None:
+            raise MachineError(
+                f"the engine does not see this machine's files\nthe FIFO {fifo} is not there for it",
+                hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
+            )
 
 
 def remove(engine: Engine, hosts: Sequence[Host]) -> None:
@@ -131,7 +159,7 @@ class _Maker:
     ) -> Container:
         container = self._create(host, inputs, overlays, network_is_there)
         try:
-            lay_out(container, self._job, host, inputs.manifests)
+            lay_out(container, self._job, host, inputs)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
@@ -146,6 +174,7 @@ class _Maker:
         # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is
         # hidden.
         volumes = [Mount(path) for path in (paths.INPUT, paths.MODEL, paths.OUTPUT, paths.CHECKPOINTS)]
+        volumes += [Mount(paths.DATA, str(inputs.pipes), read_only=True)] if inputs.pipes else []
         channels = [
             source.overlay_mount(overlays[source.channel.name])
             if source.channel.name in overlays

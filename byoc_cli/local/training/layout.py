@@ -12,20 +12,20 @@ from pathlib import Path
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container
 from byoc_cli.local import runs
+from byoc_cli.local.training.inputs import HostInputs
 from byoc_cli.local.training.job import TrainingJob
 
 _CHUNK = 1 << 20
 
 
-def lay_out(container: Container, job: TrainingJob, host: str, manifests: Mapping[str, str]) -> None:
-    """Put the configuration where the platform puts it, all of it root's.
-
-    `manifests` is what lies beside the channels: file name to text (T-22).
-    """
+def lay_out(container: Container, job: TrainingJob, host: str, inputs: HostInputs) -> None:
+    """Put the configuration where the platform puts it, all of it root's, and the manifests beside the channels."""
     config, data, output = (_relative(path) for path in (paths.CONFIG, paths.DATA, paths.OUTPUT_DATA))
     files = {f"{config}/{name}": text for name, text in config_files(job, host).items()}
-    files |= {f"{data}/{name}": text for name, text in manifests.items()}
-    container.put(paths.ROOT, _tar([config, data, output], files))
+    files |= {f"{data}/{name}": text for name, text in inputs.manifests.items()}
+    # A folder of this machine stays its owner's: an engine would make it root's.
+    folders = [config, output] if inputs.pipes else [config, data, output]
+    container.put(paths.ROOT, _tar(folders, files))
 
 
 def config_files(job: TrainingJob, host: str, *, redacted: bool = False) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import pytest
 
@@ -24,9 +25,9 @@ def dots(lines: list[str]) -> list[str]:
 def test_a_curve_goes_down_from_the_highest_to_the_lowest() -> None:
     lines = chart("loss", [10 - number for number in range(11)], 40)
     assert lines[0] == "loss"
-    assert lines[1].startswith("10 ┤⠑")
+    assert lines[1].startswith("10 ┤⠉")
     assert lines[-3].startswith(" 0 ┤ ")
-    assert lines[-3].endswith("⢄")
+    assert lines[-3].endswith("⣀")
     assert lines[-2] == "   └" + "─" * 36
     assert lines[-1] == "    1" + " " * 33 + "11"
     filled = [len(row.rstrip()) for row in dots(lines)]
@@ -96,18 +97,16 @@ TWO: dict[str, list[float]] = {"loss": [2, 1], "[bold]accuracy": [0, 1]}
 def test_two_are_beside_each_other_where_there_is_room(
     monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
 ) -> None:
-    lines = shown(monkeypatch, columns, TWO, NO_COLOR="1").splitlines()
+    lines = re.sub("\x1b\\[\\d*m", "", shown(monkeypatch, columns, TWO, NO_COLOR="1")).splitlines()
     assert len(lines) == rows
     assert max(map(len, lines)) < max(columns, 17)
     assert "[bold]accuracy" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_colour_is_left_out_where_it_is_not_wanted(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
-) -> None:
-    assert "\x1b[3" not in shown(monkeypatch, 80, TWO, **environment)
-    assert "\x1b[3" in shown(monkeypatch, 80, TWO)
+def test_colour_is_left_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[36m" in shown(monkeypatch, 80, TWO)
+    assert "\x1b[3" not in shown(monkeypatch, 80, TWO, NO_COLOR="1")
+    assert "\x1b" not in shown(monkeypatch, 80, TWO, TERM="dumb")
 
 
 def test_what_has_no_two_numbers_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

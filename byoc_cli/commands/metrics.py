@@ -46,7 +46,7 @@ def metrics(
         ),
     ] = None,
 ) -> Outcome:
-    """Print a job's metrics as a table, and draw their curves; FIRST and LAST value, and which one was MIN and MAX.
+    """Print a job's metrics as a table, and draw their curves. AT is the number of the MIN and the MAX, from 1.
 
     Metrics are the first group of each regex in [train.metrics] of byoc.toml; one that never matched is named.
 
@@ -70,22 +70,29 @@ def _run(console: Console, project: Project, name: str) -> Run:
 
     if name:
         return runs.get(project, name)
-    newest = next(iter(runs.all_runs(project)), None)
-    if newest is None:
+    found = runs.all_runs(project)
+    if not found:
         raise ByocError(f"nothing was trained yet in {project.root}", hint="byoc local-train")
-    latest = runs.latest(project)
+    latest = runs.latest(project) or next((run for run in found if _status(run) == "Completed"), None)
     if latest is None:
-        console.log(f"job {newest.name}: the newest one, for none is completed")
-        return newest
+        console.log(f"job {found[0].name}: the newest one, for none is completed")
+        return found[0]
     console.log(f"job {latest.name}: the latest completed one")
-    if newest.name != latest.name:
-        console.log(f"a newer one: byoc metrics {newest.name}")
+    if found[0].name != latest.name:
+        console.log(f"a newer one: byoc metrics {found[0].name}")
     return latest
 
 
+def _status(run: Run) -> object:
+    return run.describe().get("TrainingJobStatus")
+
+
 def _advise(console: Console, run: Run, metrics: Metrics) -> None:
-    for text, hint in metrics.advice():
+    ended = _status(run) != "InProgress"
+    for text, hint in metrics.advice(ended=ended):
         console.warn(text, hint)
+    if not ended and (silent := metrics.silent()):
+        console.log("no value yet: " + ", ".join(silent))
     if not metrics.patterns and not metrics.points:
         console.warn(f"job {run.name} had no metrics", "put a regex for each below [train.metrics] in byoc.toml (T-70)")
 
@@ -129,7 +136,7 @@ def _data(run: Run, metrics: Metrics) -> dict[str, Any]:
 
     return {
         "TrainingJobName": run.name,
-        "TrainingJobStatus": run.describe().get("TrainingJobStatus"),
+        "TrainingJobStatus": _status(run),
         "FinalMetricDataList": metrics.final(stamp),
         "MetricData": [
             {

@@ -71,16 +71,19 @@ class Metrics:
         """Names whose regex never matched."""
         return [name for name in self.patterns if name not in self.points]
 
-    def advice(self) -> list[tuple[str, str]]:
-        """What the author of the regexes may have missed (T-70), as (text, hint)s."""
+    def advice(self, *, ended: bool = True) -> list[tuple[str, str]]:
+        """What the author of the regexes may have missed (T-70), as (text, hint)s.
+
+        That one never matched is only known of a job that has ended.
+        """
         silent = [
-            (f"metric '{name}' never matched the log", f"its regex is {self.patterns[name]!r} (T-70)")
-            for name in self.silent()
+            (f"metric '{name}' never matched the log", f"its regex is '{self.patterns[name]}' (T-70)")
+            for name in (self.silent() if ended else [])
         ]
         several = [
             (
                 f"metric '{name}': its regex has {pattern.groups} groups, and the first one is the value",
-                f"write (?:…) for a group that is no value: {self.patterns[name]!r} (T-70)",
+                f"write (?:…) for a group that is no value: '{self.patterns[name]}' (T-70)",
             )
             for name, pattern in self._compiled.items()
             if pattern.groups > 1

@@ -270,9 +270,21 @@ def test_a_regex_that_never_matched_is_named_and_so_is_one_with_two_groups(byoc:
     byoc("local-train")
     ran = byoc("metrics")
     assert ran.code == 0
-    assert "warning: metric 'accuracy' never matched the log\nhint: its regex is 'acc=(\\\\d+)' (T-70)\n" in ran.stderr
+    assert "warning: metric 'accuracy' never matched the log\nhint: its regex is 'acc=(\\d+)' (T-70)\n" in ran.stderr
     assert "warning: metric 'both': its regex has 2 groups, and the first one is the value\n" in ran.stderr
     assert byoc("metrics", "--json").data["Unmatched"] == ["accuracy", "both"]
+
+
+def test_a_job_that_goes_on_may_match_yet(byoc: Byoc, project: Path) -> None:
+    put(project, "going", log="step 1\n")
+    ran = byoc("metrics", "going")
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", "no value yet: loss\n")
+
+
+def test_a_completed_job_is_found_before_latest_points_at_it(byoc: Byoc, project: Path) -> None:
+    put(project, "done", TrainingJobStatus="Completed", log="loss=1\n")
+    put(project, "going", age=1, log="loss=2\n")
+    assert byoc("metrics").stderr.startswith("job done: the latest completed one\na newer one: byoc metrics going\n")
 
 
 def test_metrics_of_a_job_that_had_none(byoc: Byoc, project: Path) -> None:

@@ -21,8 +21,8 @@ from byoc_cli.project import Project
 
 # Nothing of a job is in the engine for a moment before its network is made and after its container is removed.
 _NOTHING_YET_SECONDS = 10.0
-# What byoc writes before each line of a job with several hosts is not the container's.
-_HOST_PREFIX = re.compile(rb"^algo-\d+ *\| ?", re.MULTILINE)
+# What byoc writes before each line of a job with several hosts, a progress bar's included, is not the container's.
+_HOST_PREFIX = re.compile(rb"(?:^|(?<=\r))algo-\d+ \| ", re.MULTILINE)
 
 
 @dataclass(frozen=True)

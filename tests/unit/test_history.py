@@ -155,8 +155,10 @@ def test_a_table_that_cannot_be_read_is_made_of_the_log_again(project: Project, 
 
 def test_of_several_hosts_the_prefix_is_no_part_of_the_line(project: Project) -> None:
     described = {"TrainingJobStatus": "InProgress", **DEFINITIONS}
-    run = made(project, "j", {**described, "ResourceConfig": {"InstanceCount": 2}}, log=b"algo-1 | loss=2\n")
-    assert [value for _, value in history.metrics_of(run).points["loss"]] == [2]
+    run = made(
+        project, "j", {**described, "ResourceConfig": {"InstanceCount": 2}}, log=b"algo-1 | loss=2\ralgo-12 | loss=1\n"
+    )
+    assert [value for _, value in history.metrics_of(run).points["loss"]] == [2, 1]
     run = made(project, "k", {**described, "ResourceConfig": {"InstanceCount": 1}}, log=b"algo-1 | loss=2\n")
     assert history.metrics_of(run).silent() == ["loss"]
 

@@ -192,6 +192,17 @@ def gpus(value: str) -> str:
     raise UsageError(f"--gpus {value} is wrong", hint="--gpus none, --gpus all, or a number of them")
 
 
+def job_names(incomplete: str) -> list[str]:
+    """Complete the name of one of the project's jobs, the newest first; a shell has no use for an error."""
+    from byoc_cli import project
+    from byoc_cli.local import runs
+
+    try:
+        return [run.name for run in runs.all_runs(project.load(Path.cwd())) if run.name.startswith(incomplete)]
+    except ByocError:
+        return []
+
+
 def refuse(problems: Sequence[str]) -> None:
     """Raise all that AWS would refuse, at once."""
     if problems:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -97,11 +98,22 @@ class Console:
         self._binary(self._stdout).write(data)
         self._binary(self._stdout).flush()
 
-    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table: columns aligned, nothing drawn, so that `awk` and people can read it."""
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 where there is none."""
+        return shutil.get_terminal_size().columns
+
+    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, fold: bool = False) -> None:
+        """Print a table: columns aligned, nothing drawn, so that `awk` and people can read it.
+
+        With `fold` the last column stands below its row, on a terminal that is too narrow for it.
+        """
         widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+        folded = fold and self.terminal and sum(widths) + 2 * (len(widths) - 1) > self.width
         for row in (header, *rows):
-            self.result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            below = f"\n    {row[-1]}" if folded and row[-1] and row is not header else ""
+            self.result("  ".join(cells[:-1] if folded else cells).rstrip() + below)
 
     def bars(self, pairs: Sequence[tuple[str, float]]) -> None:
         """Print (name, share of 1) as bars, the first one marked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byoc_cli.contract import hosting as hosting_rules
@@ -24,6 +24,11 @@ def containers(engine: Engine, project: Project | None) -> list[Thing]:
 def state(thing: Thing) -> str:
     """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed."""
     return "orphaned" if thing.running and labels.orphaned(thing) else thing.state
+
+
+def alive(thing: Thing) -> bool:
+    """Whether its job or endpoint lives; so does one that has a byoc, but no container yet or none any more."""
+    return not labels.orphaned(thing) and (thing.running or labels.OWNER_LABEL in thing.labels)
 
 
 def stop(engine: Engine, project: Project, name: str, progress: Progress) -> list[str]:
@@ -63,16 +68,12 @@ def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | N
     Never what a job that runs needs; never the run that `.byoc/latest` points at.
     """
     things = engine.things(project=None if all_projects else project.id)
-    alive = {(thing.project, thing.job) for thing in things if thing.running and not labels.orphaned(thing)}
-    # A job between its network's and its container's making, or its container's end and its collection, lives too.
-    alive |= {
-        (thing.project, thing.job)
-        for thing in things
-        if labels.OWNER_LABEL in thing.labels and not labels.orphaned(thing)
-    }
-    left = [thing for thing in things if (thing.project, thing.job) not in alive]
+    lively = {(thing.project, thing.job) for thing in things if alive(thing)}
+    left = [thing for thing in things if (thing.project, thing.job) not in lively]
     order = {"container": 0, "network": 1, "volume": 2}
-    return Waste(sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in alive}))
+    return Waste(
+        sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in lively})
+    )
 
 
 def _old_runs(project: Project, keep: int | None, alive: set[str]) -> list[Run]:
@@ -89,28 +90,3 @@ def clean(engine: Engine, what: Waste) -> None:
         engine.remove(thing)
     for run in what.runs:
         runs.remove(run)
-
-
-def read_logs(engine: Engine, project: Project, name: str, *, follow: bool, tail: int | None) -> Iterator[bytes]:
-    """Give the log of an endpoint or a job: from the engine while it runs, else from the run's folder.
-
-    Raises:
-        ByocError: there is none.
-
-    """
-    known = containers(engine, project)
-    chosen = next((thing for thing in known if (name in {thing.job, thing.name} if name else thing.running)), None)
-    if chosen:
-        return engine.container(chosen.id).logs(tail=tail, follow=follow)
-    run = runs.find(project, name) if name else next(iter(runs.all_runs(project)), None)
-    if run is None or not run.log.is_file():
-        raise ByocError(
-            f"there is no log of '{name}'" if name else "nothing has run here yet", hint="byoc ps, or byoc local-train"
-        )
-    return _read(run, tail)
-
-
-def _read(run: Run, tail: int | None) -> Iterator[bytes]:
-    with run.log.open("rb") as log:
-        lines = log.readlines()  # at newlines only, as the engine counts them: a progress bar is one line
-    yield from lines if tail is None else lines[len(lines) - tail if tail < len(lines) else 0 :]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from byoc_cli.contract import hosting as hosting_rules
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import hosting, labels, runs
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.project import Project
@@ -43,15 +45,25 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     if name and not chosen:
         known = ", ".join(thing.job for thing in running) or "nothing is running"
         raise ByocError(f"nothing of the name '{name}' is running\nrunning: {known}", hint="byoc ps")
-    for thing in chosen:
-        grace = hosting_rules.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
-        progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
-        if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
-            hosting.stop(engine, thing)
-        else:
-            # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
-            engine.container(thing.id).stop(grace)
-    return [thing.job for thing in chosen]
+    jobs = list(dict.fromkeys(thing.job for thing in chosen))
+    for job in jobs:
+        kind = next(thing.kind for thing in chosen if thing.job == job)
+        progress.log(f"stopping {job}: SIGTERM, up to {_grace(kind)} s")
+    # Side by side: each of a job's hosts has the whole grace.
+    side_by_side(*(partial(_stop, engine, thing) for thing in chosen), abandon=lambda: None)
+    return jobs
+
+
+def _stop(engine: Engine, thing: Thing) -> None:
+    if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
+        hosting.stop(engine, thing)
+    else:
+        # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
+        engine.container(thing.id).stop(_grace(thing.kind))
+
+
+def _grace(kind: str) -> int:
+    return hosting_rules.STOP_GRACE_SECONDS if kind == hosting.KIND else training.STOP_GRACE_SECONDS
 
 
 @dataclass(frozen=True)

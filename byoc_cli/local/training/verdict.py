@@ -57,6 +57,8 @@ def judge(record: Record, ending: Ending, progress: Progress, *, signal: int = 0
     run = record.run
     record.metrics.write_table(run.metrics)
     description = _described(record, ending)
+    if not ending.cause:
+        runs.point_latest(record.project, run)
     if record.metrics.draw(run.curves, record.job.name):
         progress.log(f"curves: {run.curves}")
     if ending.cause == "failed":
@@ -70,7 +72,6 @@ def judge(record: Record, ending: Ending, progress: Progress, *, signal: int = 0
         if signal:
             raise Interrupted(signal, result=description)
         raise JobFailed(f"{_stopped(record, ending)}\nwhat it left is in {run.folder}", result=description)
-    runs.point_latest(record.project, run)
     _look_back(record, description, progress)
     return description
 
@@ -93,8 +94,8 @@ def _stopped(record: Record, ending: Ending) -> str:
 
 def _look_back(record: Record, description: dict[str, Any], progress: Progress) -> None:
     """Say what came of a completed job, and what its author may have missed."""
-    for name in record.metrics.silent():
-        progress.warn(f"metric '{name}' never matched the log", f"its regex is {record.job.metrics[name]!r} (T-70)")
+    for text, hint in record.metrics.advice():
+        progress.warn(text, hint)
     if not any(record.run.model.iterdir()):
         progress.warn(
             f"the job completed, but {paths.MODEL} is empty", "write the model there before `train` ends (T-45)"

@@ -9,7 +9,6 @@ from typing import Any
 
 from byoc_cli.contract import training
 from byoc_cli.engine.types import CannotStart, Engine
-from byoc_cli.errors import ByocError, Interrupted
 from byoc_cli.local.background import meanwhile
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Progress
@@ -45,8 +44,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
             ending = _Training(engine, project, job, run, progress, record, interrupts).to_its_end()
         except CannotStart as error:
             raise cannot_start(record, error) from error
-        except (ByocError, Interrupted) as error:
-            record.end("Stopped" if isinstance(error, Interrupted) else "Failed", str(error))
+        except BaseException as error:  # whatever it is: job.json says that the job is over
+            record.end("Failed" if isinstance(error, Exception) else "Stopped", str(error))
             raise
         return judge(record, ending, progress, signal=interrupts.signal)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import training
+from byoc_cli.contract import channels, training
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.resources import Resources
@@ -69,5 +69,8 @@ class TrainingJob:
             *training.channel_problems([channel.name for channel in self.channels]),
             *training.environment_problems(self.environment),
             *training.command_problems(self.entrypoint, self.arguments),
+            *channels.script_problems(
+                [*self.entrypoint, *self.arguments], {channel.name: channel.config for channel in self.channels}
+            ),
             *training.runtime_problems(self.max_runtime),
         ]

@@ -205,30 +205,39 @@ def _download(
 
     cache.make_room(missing)
     with (
-        _as_listed(client, missing),
+        _as_listed(client, missing) as end,
         TransferManager(client, TransferConfig(max_request_concurrency=10)) as manager,
     ):
-        futures = [
-            manager.download(listed.bucket, one.key, str(cache.path(one)), subscribers=[_Watch(one, cache, count)])
-            for one in missing
-        ]
-        for one, future in zip(missing, futures, strict=True):
-            with _one_transfer(f"{S3}{listed.bucket}/{one.key}"):
-                future.result()
+        try:
+            futures = [
+                manager.download(listed.bucket, one.key, str(cache.path(one)), subscribers=[_Watch(one, cache, count)])
+                for one in missing
+            ]
+            for one, future in zip(missing, futures, strict=True):
+                with _one_transfer(f"{S3}{listed.bucket}/{one.key}"):
+                    future.result()
+        except BaseException:
+            end.set()
+            raise
 
 
 @contextmanager
-def _as_listed(client: Any, objects: Sequence[RemoteObject]) -> Iterator[None]:
-    """Let S3 refuse what was changed since the listing: s3transfer itself asks so only for parts of large objects."""
+def _as_listed(client: Any, objects: Sequence[RemoteObject]) -> Iterator[threading.Event]:
+    """Let S3 refuse what was changed since the listing: s3transfer itself asks so only for parts of large objects.
+
+    Gives what ends it: no more requests are made, whatever s3transfer would still try.
+    """
     etags = {one.key: one.etag for one in objects}
-    event = "before-parameter-build.s3.GetObject"
+    event, end = "before-parameter-build.s3.GetObject", threading.Event()
 
     def ask(params: dict[str, Any], **_: object) -> None:
+        if end.is_set():
+            raise ByocError("interrupted")
         params["IfMatch"] = etags[params["Key"]]
 
     client.meta.events.register(event, ask)
     try:
-        yield
+        yield end
     finally:
         client.meta.events.unregister(event, ask)
 

@@ -34,15 +34,9 @@ EXAMPLES = """
   byoc local-train
   byoc local-train --hyperparam train-steps=100
   byoc local-train my-model:v2 --channel training=./data --env WANDB_API_KEY
+  byoc local-train --channel training=s3://my-bucket/train/,content-type=text/csv
   byoc local-train --build --gpus all --name first-try
 """
-
-
-_CHANNEL_HELP = (
-    "Data: a folder, a file or s3://BUCKET/PREFIX. Options: mode=File|FastFile|Pipe, content-type=TYPE, "
-    "distribution=FullyReplicated|ShardedByS3Key, record-wrapper=None|RecordIO, compression=None|Gzip, shuffle-seed=N, "
-    "manifest=FILE. Of a channel in byoc.toml the rest stays; so does its PATH if none is given."
-)
 
 
 def local_train(
@@ -56,7 +50,13 @@ def local_train(
     ] = [],
     channel: Annotated[
         list[str],
-        typer.Option("--channel", "-c", metavar="NAME=PATH[,K=V…]", help=_CHANNEL_HELP, show_default=False),
+        typer.Option(
+            "--channel",
+            "-c",
+            metavar="NAME=PATH",
+            help="Data: a folder, a file or s3://…, and options.",
+            show_default=False,
+        ),
     ] = [],
     env: EnvOption = [],
     env_file: Annotated[
@@ -70,6 +70,11 @@ def local_train(
 
     The container's output goes to stderr as it comes. Ctrl-C stops the job as SageMaker would (SIGTERM, 120 s) and
     keeps what it made; a second one kills it.
+
+    A --channel takes options after its PATH, as NAME=PATH,mode=Pipe,content-type=text/csv: mode=File|FastFile|Pipe,
+    content-type=TYPE, distribution=FullyReplicated|ShardedByS3Key, record-wrapper=None|RecordIO,
+    compression=None|Gzip, shuffle-seed=N, manifest=FILE (a JSON list of the objects to take). Of a channel in byoc.toml
+    it changes what it names, and nothing else; NAME=,mode=File keeps the PATH, too. What is in S3 is downloaded once.
 
     With --json: the words of DescribeTrainingJob (TrainingJobName, TrainingJobStatus, FailureReason,
     SecondaryStatusTransitions, FinalMetricDataList, ModelArtifacts, TrainingTimeInSeconds, …) and Run, ExitCode,

@@ -344,6 +344,34 @@ def test_a_killed_download_leaves_nothing_that_is_taken_for_data(bucket: Bucket,
     assert front.gets() == ["in/b"], "what was whole is not downloaded again"
 
 
+def test_ctrl_c_ends_a_download(bucket: Bucket, front: Front, actor: str, byoc: Byoc, tmp_path: Path) -> None:
+    bucket.put(**{"in/a": "whole"} | {f"in/{number}": "x" * 300_000 for number in range(30)})
+    stalled, go = threading.Semaphore(0), threading.Event()
+
+    def stall(key: str, answer: Answer) -> None:
+        if key not in {"", "in/a"}:
+            stalled.release()
+            go.wait(30)
+            answer.cut = 1000
+
+    front.harm = stall
+    project = make_project(tmp_path / "project", actor)
+    live = byoc.start("local-train", "-c", "x=s3://data/in/", cwd=project, env=environment(front, tmp_path))
+    for _ in range(9):
+        assert stalled.acquire(timeout=30)
+    live.ctrl_c()
+    time.sleep(0.5)
+    go.set()
+    began = time.monotonic()
+    ran = live.end(30)
+    assert ran.code == 130, ran.stderr
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in ran.stderr
+    assert len(front.gets()) < 15, "nothing more is asked for"
+    assert leftovers(tmp_path) == []
+    assert not (project / ".byoc").exists()
+
+
 def test_a_connection_that_breaks_is_tried_again(bucket: Bucket, front: Front, tmp_path: Path) -> None:
     bucket.put(**{"in/a": "x" * 300_000})
     times = iter([100_000, 0, None])

@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 
 from byoc_cli import __version__
-from byoc_cli.commands import build, clean, doctor, local_train, login, logs, predict, ps, push, serve, stop
+from byoc_cli.commands import (
+    build,
+    clean,
+    doctor,
+    local_train,
+    login,
+    logs,
+    metrics,
+    predict,
+    ps,
+    push,
+    runs,
+    serve,
+    stop,
+)
 from byoc_cli.commands.options import Doors, command
 from byoc_cli.console import Console
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted
@@ -26,6 +40,8 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("push", push.push, push.EXAMPLES, "Push the image to ECR, and prove that SageMaker takes it."),
     ("stop", stop.stop, stop.EXAMPLES, "Stop an endpoint or a job."),
     ("ps", ps.ps, ps.EXAMPLES, "List jobs and endpoints."),
+    ("runs", runs.runs, runs.EXAMPLES, "List the training jobs that were run here."),
+    ("metrics", metrics.metrics, metrics.EXAMPLES, "Print a job's metrics, and draw their curves."),
     ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
     ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
     ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),

@@ -77,6 +77,11 @@ def _greet(box: Box) -> Printed:
     return 0
 
 
+def _room(box: Box) -> Printed:
+    yield "stdout", f"{box.cpus} {box.memory} {box.shm_size}\n".encode()
+    return 0
+
+
 def _polite(box: Box) -> Printed:
     yield "stdout", b"ready\n"
     box.wait_for_signal()
@@ -114,6 +119,13 @@ while True:
     connection.close()
 '"""
 
+# Memory is 0 without a limit: cgroup v1 has a number near 2^63 for it, v2 the word "max".
+_ROOM = r"""for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; do
+  [ -r $file ] && memory=$(cat $file)
+done
+if [ "$memory" = max ] || [ "$memory" -gt 1000000000000000000 ]; then memory=0; fi
+echo $(nproc) $memory $(df --block-size=1 --output=size /dev/shm | tail -n 1)"""
+
 PROGRAMS: dict[str, tuple[Program, str]] = {
     "talk": (_talk, "for n in 0 1 2; do echo out $n; echo err $n >&2; done; printf 'no newline'"),
     "fail": (_fail, "echo broken >&2; exit 7"),
@@ -122,6 +134,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
     "read": (_read, "cat /opt/ml/input/config/a.json"),
     "write": (_write, "cd /opt/ml/model && mkdir 1 && printf abc > 1/weights && ln -s 1/weights link"),
     "greet": (_greet, 'echo "$GREETING from $(hostname)"'),
+    "room": (_room, _ROOM),
     "polite": (_polite, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"),
     "stubborn": (_stubborn, "trap '' TERM; echo ready; while :; do sleep 0.05; done"),
     "listen": (_listen, _LISTEN),
@@ -257,6 +270,11 @@ class EngineContract:
         container.kill()
         assert container.wait().code == 137
 
+    def test_an_entrypoint_is_in_the_place_of_the_image_s(self, make: Callable[..., Container]) -> None:
+        container = make("never", entrypoint=["fail"])
+        container.start()
+        assert container.wait().code == 7
+
     def test_environment_and_hostname(self, make: Callable[..., Container]) -> None:
         container = make("greet", environment={"GREETING": "grüezi = 1"}, hostname="ip-10-0-1-2.ec2.internal")
         container.start()
@@ -288,6 +306,34 @@ class EngineContract:
         container.stop(10)
         assert b"".join(logs) == b"bye\n"
 
+    # -- resources ---------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("asked", "memory", "shm_size"),
+        [({}, 0, 64 << 20), ({"memory": 256 << 20, "shm_size": 2 << 30}, 256 << 20, 2 << 30)],
+    )
+    def test_memory_and_shared_memory(
+        self, engine: Engine, make: Callable[..., Container], asked: dict[str, int], memory: int, shm_size: int
+    ) -> None:
+        container = make("room", **asked)
+        container.start()
+        assert [int(word) for word in _of("stdout", list(container.output())).split()] == [
+            engine.info().cpus,
+            memory,
+            shm_size,
+        ]
+
+    @pytest.mark.parametrize("cpuset", ["{last}", "0-{last}", "0,{last}"])
+    def test_a_program_counts_the_cpus_that_it_is_given(
+        self, engine: Engine, make: Callable[..., Container], cpuset: str
+    ) -> None:
+        """As in the cloud, where an instance has no others: numbers of workers come from it."""
+        cpus = engine.info().cpus
+        container = make("room", cpuset=cpuset.format(last=cpus - 1))
+        container.start()
+        count = {"{last}": 1, "0-{last}": cpus, "0,{last}": min(2, cpus)}[cpuset]
+        assert int(_of("stdout", list(container.output())).split()[0]) == count
+
     # -- what cannot start -------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(
@@ -313,6 +359,10 @@ class EngineContract:
         with pytest.raises(MachineError, match="no GPU"):
             container.start()
         container.remove()
+
+    def test_cpus_that_are_not_there(self, engine: Engine, make: Callable[..., Container]) -> None:
+        with pytest.raises(MachineError, match="this engine has not the CPUs"):
+            make("talk", cpuset=f"0-{engine.info().cpus}").start()
 
     def test_a_network_that_is_not_there(self, make: Callable[..., Container]) -> None:
         with pytest.raises(ByocError, match=r"network .*not found"):
@@ -526,6 +576,28 @@ class EngineContract:
         container = make("read", mounts=[Mount("/opt/ml/input", volume, read_only=True)])
         container.start()
         assert _of("stdout", list(container.output())) == b"kept\n"
+
+    def test_an_overlay_shows_a_folder_and_keeps_it_as_it_is(
+        self, engine: Engine, image: str, make: Callable[..., Container], project: str, tmp_path: Path
+    ) -> None:
+        shown = tmp_path / "shown, with: a \\name"
+        for name in ("a", "b"):
+            (shown / name).mkdir(parents=True)
+            (shown / name / "weights").write_text(f"{name}\n")
+        volumes = {f"byoc-contract-{secrets.token_hex(4)}": str(shown / name) for name in ("a", "b")}
+        made = engine.create_overlays(volumes, image, {PROJECT_LABEL: project})
+        first, second = volumes
+        assert {thing.name for thing in engine.things(project=project)} == set(made)
+        container = make("write", mounts=[Mount("/opt/ml/model", first), Mount("/opt/ml/output", second)])
+        seen = container.stat("/opt/ml/output/weights")
+        assert seen is not None
+        assert seen.size == 2
+        container.start()
+        assert container.wait().code == 0
+        assert {"model/weights", "model/1/weights"} <= set(_untar(container.get("/opt/ml/model")))
+        assert sorted(path.name for path in shown.rglob("*")) == ["a", "b", "weights", "weights"]
+        container.remove()
+        assert {thing.name for thing in engine.things(project=project)} == set(made)
 
     # -- ports -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import io
 import itertools
 import posixpath
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -39,10 +40,18 @@ from byoc_cli.engine.types import (
     Thing,
 )
 from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local.output import prefixed
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
 
+CPUS = 2  # of the machine that the fake engine runs on
 _DIRECTORY, _SYMLINK = 1 << 31, 1 << 27  # of Go's os.FileMode
+
+
+def numbers(cpuset: str) -> list[int]:
+    """The CPUs that a cpuset names: "0,6-7" is [0, 6, 7]."""
+    ranges = [part.split("-") for part in cpuset.split(",") if part]
+    return [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def not_executable(_: Box) -> Generator[tuple[Stream, bytes], None, int]:
@@ -61,6 +70,9 @@ class Box:
     def __init__(self, spec: ContainerSpec, folder: Path, mounts: Mapping[str, Path], ports: Mapping[int, int]) -> None:
         self.environment = dict(spec.environment)
         self.hostname = spec.hostname
+        self.cpus = len(numbers(spec.cpuset)) or CPUS
+        self.memory = spec.memory
+        self.shm_size = spec.shm_size or 64 << 20
         self._folder = folder
         self._mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
         self._ports = ports
@@ -171,7 +183,14 @@ class FakeContainer:
         self._life = life
         self._attached = False
 
+    def _look_into(self) -> None:
+        """Mount what it has, as a real engine does for every look into a container."""
+        volumes = {mount.source for mount in self._life.spec.mounts}
+        if not self._engine.overlays_work and volumes & set(self._engine.overlays):
+            raise ByocError("the Docker Engine refused\nerror while mounting volume: invalid argument")
+
     def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
+        self._look_into()
         data = tar if isinstance(tar, bytes) else b"".join(tar)
         if any(folder == target or folder.startswith(target + "/") for target in self._life.read_only):
             raise ByocError("the Docker Engine refused\nmounted volume is marked read-only")
@@ -206,6 +225,7 @@ class FakeContainer:
             yield data[at : at + 10_000]
 
     def stat(self, path: str) -> FileStat | None:
+        self._look_into()
         place = self._life.box.path(path)
         try:
             found = place.lstat()
@@ -217,7 +237,7 @@ class FakeContainer:
 
     def start(self) -> None:
         spec, program = self._life.spec, self._life.program
-        word = spec.command[0]
+        word = [*(spec.entrypoint or ()), *spec.command][0]
         # As runc: on PATH it looks for what can be executed, and finds nothing else.
         if program is None or (program is not_executable and "/" not in word):
             raise CannotStart(
@@ -289,9 +309,10 @@ class FakeContainer:
 class FakeEngine:
     """An `Engine`; `files` is a folder for what containers and volumes hold.
 
-    Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files; `registry` is
-    what a registry gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path
-    to the tar that `get` gives of it instead of the real one. Its memory: `specs` of every container that was made.
+    Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files;
+    `overlays_work` is False for one that cannot mount what `create_overlays` makes; `registry` is what a registry
+    gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path to the tar that
+    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made.
     """
 
     def __init__(self, files: Path, *, gpus: int = 0, sees_files: bool = True) -> None:
@@ -306,6 +327,9 @@ class FakeEngine:
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
         self.volumes: dict[str, Mapping[str, str]] = {}
+        self.overlays_work = sees_files
+        self.internal: set[str] = set()  # networks that lead nowhere
+        self.overlays: dict[str, str] = {}  # volume to the folder that it shows
         self._count = itertools.count()
 
     def add_image(self, reference: str, programs: Mapping[str, Program] | None = None, *, tagged: float = 0) -> Image:
@@ -329,7 +353,7 @@ class FakeEngine:
             version="1.2.3",
             operating_system="Fake OS",
             architecture="amd64",
-            cpus=2,
+            cpus=CPUS,
             memory=8 << 30,
             address="http+docker://localhost",
             remote=not self.sees_files,
@@ -358,6 +382,8 @@ class FakeEngine:
             raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build")
         if any(life.spec.name == spec.name for life in self.lives.values()):
             raise ByocError(f"the Docker Engine refused\nThe container name {spec.name} is already in use")
+        if any(cpu >= CPUS for cpu in numbers(spec.cpuset)):
+            raise MachineError(f"this engine has not the CPUs that were asked for\n{spec.cpuset}")
         self.specs.append(spec)
         life_id = secrets.token_hex(32)
         mounts, fresh = self._mount(spec)
@@ -368,7 +394,7 @@ class FakeEngine:
         self.lives[life_id] = _Life(
             id=life_id,
             spec=spec,
-            program=self.images[image.id][1].get(posixpath.basename(spec.command[0])),
+            program=self.images[image.id][1].get(posixpath.basename(([*(spec.entrypoint or ()), *spec.command])[0])),
             box=Box(spec, folder, mounts, ports),
             ports=ports,
             read_only=[mount.target for mount in spec.mounts if mount.read_only],
@@ -403,13 +429,26 @@ class FakeEngine:
                 return FakeContainer(self, life)
         raise ByocError(f"there is no container '{name}'", hint="byoc ps")
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
         self.networks[name] = dict(labels)
+        if internal:
+            self.internal.add(name)
 
     def remove_network(self, name: str) -> None:
         if any(life.spec.network == name and life.state == "running" for life in self.lives.values()):
             raise ByocError(f"the Docker Engine refused\nnetwork {name} has active endpoints")
         self.networks.pop(name, None)
+
+    def create_overlays(self, folders: Mapping[str, str], image: str, labels: Mapping[str, str]) -> list[str]:
+        if self.image(image) is None:
+            raise ByocError(f"there is no image '{image}' here", hint="byoc build")
+        writes = self.create_volume(f"{next(iter(folders))}-writes", labels)
+        for name, folder in folders.items():
+            self.create_volume(name, labels)
+            self.overlays[name] = folder
+            if self.overlays_work:
+                shutil.copytree(folder, self.files / name, dirs_exist_ok=True)
+        return [*folders, writes]
 
     def remove_volume(self, name: str) -> None:
         self.volumes.pop(name, None)
@@ -493,8 +532,8 @@ class Told:
     def warn(self, text: str, hint: str = "") -> None:
         self.warnings.append((text, hint))
 
-    def output(self, data: bytes) -> None:
-        self.printed += data
+    def output(self, data: bytes, prefix: str = "") -> None:
+        self.printed += prefixed(data, prefix)
 
     @contextmanager
     def bytes_done(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:

@@ -68,6 +68,12 @@ class Session:
 
         return project.load(folder or Path.cwd())
 
+    def reference(self, given: str, project: Project) -> str:
+        """Name the image that was given, else the project's; an image id is no reference, and is good all the same."""
+        from byoc_cli import image_ref
+
+        return given if given.startswith("sha256:") else str(image_ref.parse(given or project.image).tagged)
+
     def image(self, given: str, project: Project) -> tuple[str, Image]:
         """Return (reference, image) of what was given, else of the project.
 
@@ -75,10 +81,7 @@ class Session:
             ByocError: it is not there (1: what was asked for failed); the hint is to build it.
 
         """
-        from byoc_cli import image_ref
-
-        # An image id is no reference, and is good all the same.
-        reference = given if given.startswith("sha256:") else str(image_ref.parse(given or project.image).tagged)
+        reference = self.reference(given, project)
         image = self.engine.image(reference)
         if image is None and re.fullmatch(r"[0-9a-f]{6,64}", given) and (image := self.engine.image(given)):
             reference = image.id  # the short form that `docker images` shows
@@ -187,6 +190,17 @@ def gpus(value: str) -> str:
     if value == "0":
         return "none"
     raise UsageError(f"--gpus {value} is wrong", hint="--gpus none, --gpus all, or a number of them")
+
+
+def job_names(incomplete: str) -> list[str]:
+    """Complete the name of one of the project's jobs, the newest first; a shell has no use for an error."""
+    from byoc_cli import project
+    from byoc_cli.local import runs
+
+    try:
+        return [run.name for run in runs.all_runs(project.load(Path.cwd())) if run.name.startswith(incomplete)]
+    except ByocError:
+        return []
 
 
 def refuse(problems: Sequence[str]) -> None:

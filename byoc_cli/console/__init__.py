@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.local.output import prefixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _HEARTBEAT_SECONDS = 15.0
 _BAR_WIDTH = 30
+_PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)  # ANSI: one host, one colour
 
 
 class Console:
@@ -46,6 +49,7 @@ class Console:
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
         self._line_is_open = False  # a container's last line had no newline
+        self._prefixes: dict[str, int] = {}
 
     @cached_property
     def out(self) -> RichConsole:
@@ -94,11 +98,22 @@ class Console:
         self._binary(self._stdout).write(data)
         self._binary(self._stdout).flush()
 
-    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table: columns aligned, nothing drawn, so that `awk` and people can read it."""
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 where there is none."""
+        return shutil.get_terminal_size().columns
+
+    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, fold: bool = False) -> None:
+        """Print a table: columns aligned, nothing drawn, so that `awk` and people can read it.
+
+        With `fold` the last column stands below its row, on a terminal that is too narrow for it.
+        """
         widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+        folded = fold and self.terminal and sum(widths) + 2 * (len(widths) - 1) > self.width
         for row in (header, *rows):
-            self.result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            below = f"\n    {row[-1]}" if folded and row[-1] and row is not header else ""
+            self.result("  ".join(cells[:-1] if folded else cells).rstrip() + below)
 
     def bars(self, pairs: Sequence[tuple[str, float]]) -> None:
         """Print (name, share of 1) as bars, the first one marked."""
@@ -134,14 +149,21 @@ class Console:
         """Say what went wrong, why, and what to do, in that order."""
         self._labelled("error", "bold red", error.message, error.hint, gap=True)
 
-    def output(self, data: bytes) -> None:
-        """Hand on what a container printed, untouched."""
+    def output(self, data: bytes, prefix: str = "") -> None:
+        """Hand on what a container printed, untouched; a prefix has its own colour on a terminal."""
         if not self.quiet and data:
+            data = prefixed(data, self._coloured(prefix))
             self._stderr.flush()
             stream = self._binary(self._stderr)
             stream.write(data)
             stream.flush()
             self._line_is_open = not data.endswith((b"\n", b"\r"))
+
+    def _coloured(self, prefix: str) -> str:
+        if not prefix or self._plain or self.err.no_color:
+            return prefix
+        number = self._prefixes.setdefault(prefix, len(self._prefixes))
+        return f"\x1b[{_PREFIX_COLOURS[number % len(_PREFIX_COLOURS)]}m{prefix}\x1b[0m"
 
     def end_line(self) -> None:
         """Let what is said next start on a line of its own."""

@@ -13,9 +13,20 @@ OUTPUT_DATA = "/opt/ml/output/data"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 RESOURCE_CONFIG_FILE = "resourceconfig.json"  # all lower case on disk (T-14)
 INPUT_DATA_CONFIG_FILE = "inputdataconfig.json"
+CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"  # only where checkpoints are configured (T-21)
 FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
 
 
 def channel(name: str) -> str:
     """Where the data of a File-mode channel is (T-58)."""
     return f"{DATA}/{name}"
+
+
+def manifest(name: str) -> str:
+    """Name the file beside a File channel that lists its objects (T-22)."""
+    return f"{name}-manifest"
+
+
+def fifo(name: str, epoch: int) -> str:
+    """Where a Pipe channel is read in an epoch, counted from 0 (T-61)."""
+    return f"{DATA}/{name}_{epoch}"

@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from byoc_cli.contract import paths
+
 COMMAND = "train"  # T-01
 STOP_GRACE_SECONDS = 120  # T-40
 FAILURE_REASON_CHARACTERS = 1024  # T-32
+MAX_RUNTIME_SECONDS = 2_419_200  # 28 days (T-42)
 DEFAULT_INSTANCE_TYPE = "ml.m5.xlarge"
 NETWORK_INTERFACE = "eth0"  # what a bridge network gives, and what real jobs show (T-18)
 INSTANCE_GROUP = "homogeneousCluster"  # T-16
@@ -27,6 +30,21 @@ class ChannelConfig:
     distribution: str = "FullyReplicated"
     record_wrapper: str = "None"
     content_type: str = ""
+
+
+def host(number: int) -> str:
+    """Name the `number`th host of a job, counted from 1 (T-17)."""
+    return f"algo-{number}"
+
+
+def command(entrypoint: Sequence[str], arguments: Sequence[str]) -> tuple[Sequence[str] | None, Sequence[str]]:
+    """What is run: (entrypoint, None for the image's own; command), for ContainerEntrypoint and ContainerArguments.
+
+    Neither is `docker run IMAGE train`; an entrypoint alone is not given the word `train` (T-01 to T-04).
+    """
+    if entrypoint:
+        return [entrypoint[0]], [*entrypoint[1:], *arguments]
+    return None, arguments or [COMMAND]
 
 
 def hyperparameters_json(hyperparameters: Mapping[str, str]) -> str:
@@ -66,6 +84,11 @@ def input_data_config_json(channels: Mapping[str, ChannelConfig]) -> str:
         }
 
     return json.dumps({name: entry(channel) for name, channel in channels.items()})
+
+
+def checkpoint_config_json() -> str:
+    """checkpointconfig.json, where the job has a CheckpointConfig (T-21, T-52)."""
+    return json.dumps({"LocalPath": paths.CHECKPOINTS})
 
 
 def job_arn(name: str, region: str, account: str) -> str:
@@ -127,6 +150,27 @@ def channel_problems(names: Sequence[str]) -> list[str]:
     if len(names) > 20:
         problems.append(f"{len(names)} channels; at most 20 are allowed (T-55)")
     return problems
+
+
+def command_problems(entrypoint: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """What CreateTrainingJob would refuse of ContainerEntrypoint and ContainerArguments (T-05)."""
+    problems = []
+    for name, words in (("entrypoint", entrypoint), ("arguments", arguments)):
+        if len(words) > 100:
+            problems.append(f"{name}: {len(words)} words; at most 100 are allowed (T-05)")
+        problems += [
+            f"{name}: '{word[:40]}…' has {len(word)} characters, at most 256 (T-05)"
+            for word in words
+            if len(word) > 256
+        ]
+    return problems
+
+
+def runtime_problems(seconds: float | None) -> list[str]:
+    """What CreateTrainingJob would refuse of MaxRuntimeInSeconds (T-42)."""
+    if seconds is None or 1 <= seconds <= MAX_RUNTIME_SECONDS:
+        return []
+    return [f"a maximal run time of {seconds:g} s; 1 s to 28 days are allowed (T-42)"]
 
 
 def environment_problems(variables: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ import docker
 import docker.errors
 import docker.types
 
-from byoc_cli.engine import faults
+from byoc_cli.engine import faults, overlays
 from byoc_cli.engine.docker_container import DockerContainer
 from byoc_cli.engine.docker_rows import architecture_of, container_of, image_of, thing_of
 from byoc_cli.engine.types import (
@@ -106,6 +106,7 @@ class DockerEngine:
                 made = self.api.create_container(
                     spec.image,
                     list(spec.command),
+                    entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
                     name=spec.name,
                     hostname=spec.hostname or None,
                     labels=dict(spec.labels),
@@ -126,9 +127,9 @@ class DockerEngine:
                 raise ByocError(f"there is no container '{name}'", hint="byoc ps") from error
         return DockerContainer(self.api, found["Id"], found["Name"].lstrip("/"))
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
         with faults.translated():
-            self.api.create_network(name, driver="bridge", labels=dict(labels))
+            self.api.create_network(name, driver="bridge", labels=dict(labels), internal=internal)
 
     def remove_network(self, name: str) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):
@@ -138,6 +139,9 @@ class DockerEngine:
         with faults.translated():
             self.api.create_volume(name, labels=dict(labels))
         return name
+
+    def create_overlays(self, folders: Mapping[str, str], image: str, labels: Mapping[str, str]) -> list[str]:
+        return overlays.create(self.api, folders, image, labels)
 
     def remove_volume(self, name: str) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):
@@ -169,6 +173,10 @@ class DockerEngine:
             # Decision 9: nothing that we serve is open to the network.
             port_bindings={port: ("127.0.0.1", host or None) for port, host in spec.ports.items()},
             device_requests=_device_requests(spec.gpus),
+            cpuset_cpus=spec.cpuset or None,
+            mem_limit=spec.memory or None,
+            memswap_limit=spec.memory or None,  # of memory and swap together: no swap
+            shm_size=spec.shm_size or None,
         )
 
     def _networking(self, spec: ContainerSpec) -> Any:

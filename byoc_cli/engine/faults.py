@@ -46,6 +46,12 @@ _REFUSALS: Sequence[tuple[Sequence[str], type[ByocError], str, str]] = (
         "the engine does not see this machine's files",
         "run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
     ),
+    (
+        ("requested cpus are not available",),
+        MachineError,
+        "this engine has not the CPUs that were asked for",
+        "leave --instance-type out",
+    ),
     (("no such image",), ByocError, "there is no such image here", "byoc build"),
 )
 

@@ -43,8 +43,10 @@ class ContainerSpec:
     """All that a container is made of.
 
     `ports` maps the container's port to the host's, on 127.0.0.1 only (0 lets the engine choose); `network` is a
-    network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `user` "" is
-    the image's own.
+    network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
+    the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
+    the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
+    limit; 64 MiB).
     """
 
     image: str
@@ -58,6 +60,10 @@ class ContainerSpec:
     hostname: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
     gpus: str = "none"
+    entrypoint: Sequence[str] | None = None
+    cpuset: str = ""
+    memory: int = 0
+    shm_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -224,14 +230,21 @@ class Engine(Protocol):
     def container(self, name: str) -> Container:
         """Take hold of a container that is there."""
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Create a bridge network."""
+    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+        """Create a bridge network; an internal one leads nowhere but to what is on it."""
 
     def remove_network(self, name: str) -> None:
         """Remove a network that no running container uses; it may be gone already."""
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
         """Create a volume and give its name, which is a Mount's `source`."""
+
+    def create_overlays(self, folders: Mapping[str, str], image: str, labels: Mapping[str, str]) -> list[str]:
+        """Create volumes (name to the host's folder) that show a folder and can be written to: it never changes.
+
+        `image` is any local image. Gives the names of all volumes that were made, one for what is written among them.
+        An engine that cannot mount them says so when a container with such a volume is first looked into.
+        """
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume that no container uses; it may be gone already."""

@@ -30,7 +30,7 @@ def beside(call: Callable[[], object]) -> Iterator[Callable[[], object]]:
 
 def side_by_side(*calls: Callable[[], object], abandon: Callable[[], None]) -> None:
     """Run all at once. When one fails, or a signal comes, `abandon` tells the others to end, and that is raised."""
-    pool = ThreadPoolExecutor(len(calls))
+    pool = ThreadPoolExecutor(max(1, len(calls)))
     futures = [pool.submit(call) for call in calls]
     try:
         for future in futures:

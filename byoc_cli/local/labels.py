@@ -13,6 +13,9 @@ from byoc_cli.project import Project
 OWNER_LABEL = "byoc.owner"
 """<host>/<process id>/<start of the process>: on what lives and dies with one byoc process."""
 
+HOST_LABEL = "byoc.host"
+"""On a training container: which of the job's hosts it is (algo-1, …)."""
+
 
 def for_job(project: Project, kind: str, job: str, *, detached: bool = False) -> dict[str, str]:
     """Labels of what belongs to a job or an endpoint; a detached one has no owner."""

@@ -53,6 +53,14 @@ class Tail:
         return "\n".join(line.rstrip() for line in self._lines)
 
 
+def prefixed(data: bytes, prefix: str) -> bytes:
+    """Set a prefix before each line; a last one without newline gets one, for another host's may follow."""
+    if not prefix:
+        return data
+    lines = re.findall(rb"[^\r\n]*(?:\r?\n|\r)|[^\r\n]+$", data)
+    return b"".join(prefix.encode() + line for line in lines) + (b"" if data.endswith((b"\n", b"\r")) else b"\n")
+
+
 def text_lines(data: bytes) -> list[str]:
     """Decode whole lines; of a line that was overwritten with carriage returns, each version is one."""
     return [line for line in re.split(r"[\r\n]+", data.decode(errors="replace")) if line]

@@ -22,8 +22,8 @@ class Progress(Protocol):
     def warn(self, text: str, hint: str = "") -> None:
         """Say a thing that may go wrong, and what to do about it."""
 
-    def output(self, data: bytes) -> None:
-        """Hand on what a container printed: whole lines as a rule, untouched."""
+    def output(self, data: bytes, prefix: str = "") -> None:
+        """Hand on what a container printed: whole lines as a rule, untouched but for a prefix before each (T-69)."""
 
     def bytes_done(self, label: str, total: int | None = None) -> AbstractContextManager[Advance]:
         """Show bytes as they are done, where it lasts."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from byoc_cli.contract import hosting as hosting_rules
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import hosting, labels, runs
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.project import Project
@@ -26,6 +28,11 @@ def state(thing: Thing) -> str:
     return "orphaned" if thing.running and labels.orphaned(thing) else thing.state
 
 
+def alive(thing: Thing) -> bool:
+    """Whether its job or endpoint lives; so does one that has a byoc, but no container yet or none any more."""
+    return not labels.orphaned(thing) and (thing.running or labels.OWNER_LABEL in thing.labels)
+
+
 def stop(engine: Engine, project: Project, name: str, progress: Progress) -> list[str]:
     """Stop the one of that name, or all endpoints of the project; gives the names.
 
@@ -38,15 +45,25 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     if name and not chosen:
         known = ", ".join(thing.job for thing in running) or "nothing is running"
         raise ByocError(f"nothing of the name '{name}' is running\nrunning: {known}", hint="byoc ps")
-    for thing in chosen:
-        grace = hosting_rules.STOP_GRACE_SECONDS if thing.kind == hosting.KIND else training.STOP_GRACE_SECONDS
-        progress.log(f"stopping {thing.job}: SIGTERM, up to {grace} s")
-        if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
-            hosting.stop(engine, thing)
-        else:
-            # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
-            engine.container(thing.id).stop(grace)
-    return [thing.job for thing in chosen]
+    jobs = list(dict.fromkeys(thing.job for thing in chosen))
+    for job in jobs:
+        kind = next(thing.kind for thing in chosen if thing.job == job)
+        progress.log(f"stopping {job}: SIGTERM, up to {_grace(kind)} s")
+    # Side by side: each of a job's hosts has the whole grace.
+    side_by_side(*(partial(_stop, engine, thing) for thing in chosen), abandon=lambda: None)
+    return jobs
+
+
+def _stop(engine: Engine, thing: Thing) -> None:
+    if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
+        hosting.stop(engine, thing)
+    else:
+        # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
+        engine.container(thing.id).stop(_grace(thing.kind))
+
+
+def _grace(kind: str) -> int:
+    return hosting_rules.STOP_GRACE_SECONDS if kind == hosting.KIND else training.STOP_GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -63,16 +80,12 @@ def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | N
     Never what a job that runs needs; never the run that `.byoc/latest` points at.
     """
     things = engine.things(project=None if all_projects else project.id)
-    alive = {(thing.project, thing.job) for thing in things if thing.running and not labels.orphaned(thing)}
-    # A job between its network's and its container's making, or its container's end and its collection, lives too.
-    alive |= {
-        (thing.project, thing.job)
-        for thing in things
-        if labels.OWNER_LABEL in thing.labels and not labels.orphaned(thing)
-    }
-    left = [thing for thing in things if (thing.project, thing.job) not in alive]
+    lively = {(thing.project, thing.job) for thing in things if alive(thing)}
+    left = [thing for thing in things if (thing.project, thing.job) not in lively]
     order = {"container": 0, "network": 1, "volume": 2}
-    return Waste(sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in alive}))
+    return Waste(
+        sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in lively})
+    )
 
 
 def _old_runs(project: Project, keep: int | None, alive: set[str]) -> list[Run]:
@@ -89,28 +102,3 @@ def clean(engine: Engine, what: Waste) -> None:
         engine.remove(thing)
     for run in what.runs:
         runs.remove(run)
-
-
-def read_logs(engine: Engine, project: Project, name: str, *, follow: bool, tail: int | None) -> Iterator[bytes]:
-    """Give the log of an endpoint or a job: from the engine while it runs, else from the run's folder.
-
-    Raises:
-        ByocError: there is none.
-
-    """
-    known = containers(engine, project)
-    chosen = next((thing for thing in known if (name in {thing.job, thing.name} if name else thing.running)), None)
-    if chosen:
-        return engine.container(chosen.id).logs(tail=tail, follow=follow)
-    run = runs.find(project, name) if name else next(iter(runs.all_runs(project)), None)
-    if run is None or not run.log.is_file():
-        raise ByocError(
-            f"there is no log of '{name}'" if name else "nothing has run here yet", hint="byoc ps, or byoc local-train"
-        )
-    return _read(run, tail)
-
-
-def _read(run: Run, tail: int | None) -> Iterator[bytes]:
-    with run.log.open("rb") as log:
-        lines = log.readlines()  # at newlines only, as the engine counts them: a progress bar is one line
-    yield from lines if tail is None else lines[len(lines) - tail if tail < len(lines) else 0 :]

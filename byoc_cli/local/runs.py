@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,11 @@ class Run:
     def name(self) -> str:
         """The job's name."""
         return self.folder.name
+
+    @property
+    def description(self) -> Path:
+        """The job in the words of DescribeTrainingJob."""
+        return self.folder / "job.json"
 
     @property
     def log(self) -> Path:
@@ -73,6 +80,15 @@ class Run:
         """/opt/ml/output/data as SageMaker stores it (T-46)."""
         return self.folder / "output.tar.gz"
 
+    def of_host(self, host: str) -> Run:
+        """The same folders for what one of several hosts left."""
+        return Run(self.folder / "hosts" / host)
+
+    @property
+    def staging(self) -> Path:
+        """What only lasts as long as the job."""
+        return self.folder / ".staging"
+
     @property
     def metrics(self) -> Path:
         """Every value of every metric."""
@@ -84,18 +100,18 @@ class Run:
         return self.folder / "metrics.png"
 
     def describe(self) -> dict[str, Any]:
-        """Read job.json; {} where there is none yet."""
-        file = self.folder / "job.json"
+        """Read job.json; {} where there is none yet, or none that can be read."""
         try:
-            return dict(json.loads(file.read_text("utf-8")))
+            found = json.loads(self.description.read_text("utf-8"))
         except (OSError, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     def write_description(self, description: Mapping[str, Any]) -> None:
         """Write job.json, whole or not at all."""
         part = self.folder / ".job.json.part"
         part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.folder / "job.json")
+        part.replace(self.description)
 
 
 def new_job_name(image: str, now: datetime | None = None) -> str:
@@ -159,13 +175,53 @@ def all_runs(project: Project) -> list[Run]:
     """Every run of the project, the newest first."""
     folder = project.home / "runs"
     found = [Run(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return sorted(found, key=lambda run: run.folder.stat().st_mtime, reverse=True)
+    return sorted(found, key=_created, reverse=True)
+
+
+def _created(run: Run) -> float:
+    """When its job was made; where job.json does not tell, when the folder was last changed."""
+    if created := seconds(run.describe().get("CreationTime")):
+        return created
+    with suppress(OSError):  # it was removed just now
+        return run.folder.stat().st_mtime
+    return 0.0
+
+
+def seconds(stamp: object) -> float | None:
+    """Return a time of job.json as seconds since the epoch; None for what is no time."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(stamp).timestamp() if isinstance(stamp, str) else None
+    return None
 
 
 def find(project: Project, name: str) -> Run | None:
     """Return the run of that name."""
     run = Run(project.home / "runs" / name)
     return run if name not in {"", ".", ".."} and "/" not in name and run.folder.is_dir() else None
+
+
+def get(project: Project, name: str) -> Run:
+    """Return the run of that name, or of that path, as `byoc local-train` prints it.
+
+    Raises:
+        ByocError: there is none; names those that are near.
+
+    """
+    path = Path(name).resolve()
+    run = find(project, path.name if path.parent == (project.home / "runs").resolve() else name)
+    if run is None:
+        known = [run.name for run in all_runs(project)]
+        raise ByocError(f"there is no job '{name}' in {project.home / 'runs'}", hint=did_you_mean(name, known))
+    return run
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Say which names are near, or else how to see them all."""
+    # A name is long, and most of it is the time: a part of it is near, too.
+    near = [each for each in known if name and name in each] or difflib.get_close_matches(name, known, 3, 0.6)
+    if not near:
+        return "byoc runs lists the jobs" if known else "byoc local-train"
+    return "did you mean " + " or ".join(f"'{each}'" for each in near[:3]) + "?"
 
 
 def remove(run: Run) -> None:

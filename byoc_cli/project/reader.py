@@ -27,6 +27,11 @@ from byoc_cli.project.settings import (
     TrainSettings,
 )
 
+_TRAIN_KEYS = (
+    *("instance-type", "instance-count", "hyperparameters", "channels", "metrics", "environment"),
+    *("entrypoint", "arguments"),
+)
+
 
 class Reader:
     """Takes values out of tables, and says where and why one is wrong."""
@@ -68,9 +73,7 @@ class Reader:
         )
 
     def train(self, table: Mapping[str, Any]) -> TrainSettings:
-        self.known(
-            table, "train", ["instance-type", "instance-count", "hyperparameters", "channels", "metrics", "environment"]
-        )
+        self.known(table, "train", _TRAIN_KEYS)
         count = table.get("instance-count", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise self.wrong(
@@ -86,6 +89,8 @@ class Reader:
             channels=self.channels(self.section(table, "train", "channels")),
             metrics=metrics,
             environment=self.strings(table, "train", "environment"),
+            entrypoint=self.words(table, "train", "entrypoint"),
+            arguments=self.words(table, "train", "arguments"),
         )
 
     def metric(self, name: str, pattern: str) -> None:
@@ -173,6 +178,14 @@ class Reader:
         if why:
             raise self.wrong(f"{section}.{key}", why, hint)
         return value
+
+    def words(self, table: Mapping[str, Any], section: str, key: str) -> tuple[str, ...]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise self.wrong(
+                _join(section, key), f"{value!r} is not a list of texts", f'for example: {key} = ["a", "b"]'
+            )
+        return tuple(value)
 
     def section(self, table: Mapping[str, Any], section: str, key: str) -> dict[str, Any]:
         value = table.get(key, {})

@@ -41,7 +41,10 @@ class ChannelSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """[train]; the values of hyperparameters are strings, as SageMaker hands them over (T-12)."""
+    """[train]; the values of hyperparameters are strings, as SageMaker hands them over (T-12).
+
+    `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments (T-02 to T-04).
+    """
 
     instance_type: str = training.DEFAULT_INSTANCE_TYPE
     instance_count: int = 1
@@ -49,6 +52,8 @@ class TrainSettings:
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: Sequence[str] = ()
+    arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

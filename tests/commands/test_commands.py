@@ -246,7 +246,7 @@ def test_channels_of_the_project_and_of_the_command_line(byoc: Byoc, image: Fake
     (project / "other").mkdir()
     (project / "byoc.toml").write_text('image = "my-model"\n[train.channels]\ntraining = "data"\neval = "data"\n')
     byoc("local-train", "--channel", "eval=other", "--name", "j")
-    mounts = {mount.target: mount.source for mount in image.specs[0].mounts if mount.source}
+    mounts = {mount.target: image.overlays[mount.source] for mount in image.specs[0].mounts if mount.source}
     assert mounts == {
         "/opt/ml/input/data/training": str(project / "data"),
         "/opt/ml/input/data/eval": str(project / "other"),
@@ -267,7 +267,9 @@ def test_an_option_changes_what_it_names_of_a_channel_of_the_project(
         "local-train", *("-c", "training=other"), *("-c", "eval=,content-type=a;b=c"), *("-c", "new=a,b,mode=FastFile")
     )
     assert ran.code == 0, ran.stderr
-    mounts = {mount.target: mount.source for mount in image.specs[0].mounts if mount.source}
+    mounts = {
+        mount.target: image.overlays.get(mount.source, mount.source) for mount in image.specs[0].mounts if mount.source
+    }
     assert mounts == {
         "/opt/ml/input/data/training": str(project / "other"),
         "/opt/ml/input/data/eval": str(project / "data"),

@@ -78,3 +78,15 @@ class TestDockerEngine(EngineContract):
         ports = docker_client.api.inspect_container(container.id)["NetworkSettings"]["Ports"]
         assert [binding["HostIp"] for binding in ports["8080/tcp"]] == ["127.0.0.1"]
         container.kill()
+
+    def test_a_memory_limit_leaves_no_swap(
+        self, make: Callable[..., Container], docker_client: docker.DockerClient
+    ) -> None:
+        config = docker_client.api.inspect_container(make("talk", memory=256 << 20).id)["HostConfig"]
+        assert (config["Memory"], config["MemorySwap"]) == (256 << 20, 256 << 20)
+
+    def test_more_memory_than_the_limit_is_told_from_a_kill(self, make: Callable[..., Container]) -> None:
+        """T-35: 137 alone says neither."""
+        container = make("python3", "-c", "bytearray(1 << 30)", memory=64 << 20)
+        container.start()
+        assert (container.wait().code, container.wait().out_of_memory) == (137, True)

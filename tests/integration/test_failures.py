@@ -11,7 +11,7 @@ import docker.errors
 import pytest
 
 from tests.integration.conftest import Build
-from tests.integration.world import LABEL, Byoc, job_of, make_project
+from tests.integration.world import LABEL, Byoc, give_sign, job_of, make_project
 
 pytestmark = pytest.mark.integration
 
@@ -98,9 +98,7 @@ def test_an_image_that_cannot_train(
 
 
 def test_a_job_that_runs_out_of_memory(byoc: Byoc, project: Path, docker_client: docker.DockerClient) -> None:
-    (project / "sign").mkdir()
-    (project / "sign" / "x").touch()
-    live = byoc.start("local-train", "--hyperparam", "act=hog", "--channel", "sign=sign", "--name", "job", cwd=project)
+    live = byoc.start("local-train", "--hyperparam", "act=hog", "--name", "job", cwd=project)
     live.until("training\n")
     try:
         docker_client.containers.get("byoc-job").update(mem_limit="64m", memswap_limit="64m")
@@ -108,7 +106,7 @@ def test_a_job_that_runs_out_of_memory(byoc: Byoc, project: Path, docker_client:
         live.ctrl_c()
         live.end()
         pytest.skip(f"this engine cannot limit memory: {error.explanation}")
-    (project / "sign" / "now").touch()
+    give_sign(docker_client, "byoc-job", "now")
 
     job = job_of(project, live.end())
     assert job.ran.code == 1

@@ -15,7 +15,7 @@ import docker
 import pytest
 
 from tests.integration.conftest import Build
-from tests.integration.world import Byoc, Job, job_of, make_project, nothing_stays, wait_for
+from tests.integration.world import Byoc, Job, give_sign, job_of, make_project, nothing_stays, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -190,7 +190,12 @@ def test_channels_are_folders_and_files_of_any_name(seen: dict[str, Any]) -> Non
         "single/single.csv": "one file\n",
         "given/x": "from the command line\n",
     }
-    assert {"training", "given"} <= set(seen["read-only"]), "the user's own data cannot be written to"
+
+
+def test_t58_a_channel_can_be_written_to_and_the_source_never_changes(seen: dict[str, Any], looked: Job) -> None:
+    assert seen["read-only"] == []
+    project = looked.folder.parents[2]
+    assert [path for path in project.rglob("written") if ".byoc" not in path.parts] == []
 
 
 # -- what comes back --------------------------------------------------------------------------------------------------
@@ -387,9 +392,7 @@ def test_a_stale_image_is_a_warning_and_build_builds_first(byoc: Byoc, tmp_path:
 def test_two_jobs_of_one_project_at_the_same_time(
     byoc: Byoc, project: Path, docker_client: docker.DockerClient
 ) -> None:
-    (project / "meeting").mkdir()
-    (project / "meeting" / "place").touch()
-    words = ("local-train", "--hyperparam", "act=meet", "--channel", "meeting=meeting", "--name")
+    words = ("local-train", "--hyperparam", "act=meet", "--name")
     first, second = (byoc.start(*words, name, cwd=project) for name in ("first", "second"))
     for each in (first, second):
         each.until("here\n")
@@ -406,7 +409,8 @@ def test_two_jobs_of_one_project_at_the_same_time(
     assert f"there is a job 'first' already\nits run is in {project}/.byoc/runs/first\n" in taken.error
     nothing_removed = byoc("clean", "--yes", "--keep", "0", cwd=project)
     assert nothing_removed.code == 0
-    (project / "meeting" / "gone").touch()
+    for name in ("first", "second"):
+        give_sign(docker_client, f"byoc-{name}", "gone")
 
     for each, name in ((first, "first"), (second, "second")):
         ran = each.end()

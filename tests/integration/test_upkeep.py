@@ -50,7 +50,11 @@ def test_the_log_of_a_job_while_it_runs_and_afterwards(byoc: Byoc, project: Path
         assert (ran.code, ran.stdout, ran.stderr) == (0, said, "")
     assert byoc("logs", "--json", cwd=project).json() == {"log": "training\nsignal 15: saving\n"}
     other = byoc("logs", "other", cwd=project)
-    assert (other.code, other.error) == (1, "error: there is no log of 'other'\n\nhint: byoc ps, or byoc local-train\n")
+    assert (other.code, other.stdout) == (1, "")
+    assert other.error == (
+        "error: there is no log of 'other'\nno job or endpoint of this project has that name\n\n"
+        "hint: byoc runs lists the jobs\n"
+    )
 
 
 def test_logs_end_quietly_when_the_reader_has_enough(byoc: Byoc, project: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -189,6 +191,14 @@ def inventory(client: docker.DockerClient, root: Path) -> Inventory:
         {row["Name"] for row in client.api.networks() if counted(row)},
         {row["Name"] for row in client.api.volumes()["Volumes"] or [] if counted(row)},
     )
+
+
+def give_sign(client: docker.DockerClient, container: str, name: str) -> None:
+    """Put an empty file into /tmp of a container that waits for it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    client.api.put_archive(container, "/tmp", buffer.getvalue())
 
 
 @contextmanager

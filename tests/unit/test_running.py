@@ -248,37 +248,3 @@ def test_an_orphan_s_state_has_a_word(engine: FakeEngine, project: Project, dead
     states = {thing.job: running.state(thing) for thing in running.containers(engine, project)}
     assert states == {"job-1": "running", "job-2": "orphaned", "job-3": "exited"}
     assert next(iter(states)) == "job-3", "the newest first"
-
-
-# -- logs --------------------------------------------------------------------------------------------------------------
-
-
-def log(engine: FakeEngine, project: Project, name: str = "", tail: int | None = None) -> bytes:
-    return b"".join(running.read_logs(engine, project, name, follow=False, tail=tail))
-
-
-@pytest.mark.parametrize(("tail", "lines"), [(None, b"one\ntwo\n"), (1, b"two\n"), (0, b""), (9, b"one\ntwo\n")])
-def test_logs_of_what_runs_and_of_what_ran(
-    engine: FakeEngine, project: Project, tail: int | None, lines: bytes
-) -> None:
-    container = start(engine, project, "job-1")
-    output = container.output()
-    assert [next(output), next(output)][1] == ("stdout", b"two\n")
-    assert log(engine, project, tail=tail) == lines
-    assert log(engine, project, "job-1", tail=tail) == lines
-    container.remove()
-    runs.create(project, "job-1").log.write_bytes(b"one\ntwo\n")
-    assert log(engine, project, tail=tail) == lines
-    assert log(engine, project, "job-1", tail=tail) == lines
-
-
-def test_a_log_on_disk_is_split_at_newlines_only(engine: FakeEngine, project: Project) -> None:
-    runs.create(project, "job-1").log.write_bytes(b"10%\r20%\r30%\nlast")
-    assert log(engine, project, tail=1) == b"last"
-    assert log(engine, project, tail=2) == b"10%\r20%\r30%\nlast"
-
-
-@pytest.mark.parametrize(("name", "message"), [("", "nothing has run here yet"), ("x", "there is no log of 'x'")])
-def test_no_log(engine: FakeEngine, project: Project, name: str, message: str) -> None:
-    with pytest.raises(ByocError, match=message):
-        log(engine, project, name)

@@ -119,6 +119,46 @@ def test_runs_are_listed_the_newest_first(project: Project) -> None:
     assert [run.name for run in runs.all_runs(project)] == ["job-2", "job-1", "job-0"]
 
 
+def test_the_newest_run_is_the_one_that_was_made_last_whatever_was_written_since(project: Project) -> None:
+    for number in (1, 0, 2):
+        description = {"CreationTime": f"2026-11-2{number}T10:00:00.000+00:00"}
+        runs.create(project, f"job-{number}").write_description(description)
+    assert [run.name for run in runs.all_runs(project)] == ["job-2", "job-1", "job-0"]
+
+
+@pytest.mark.parametrize("name", ["job-1", ".byoc/runs/job-1", ".byoc/latest", "sub/../.byoc/runs/job-1/"])
+def test_a_run_is_got_by_name_or_path(project: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    run = runs.create(project, "job-1")
+    runs.point_latest(project, run)
+    monkeypatch.chdir(project.root)
+    assert runs.get(project, name) == run
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("jop-1", "did you mean 'job-1'?"),
+        ("11-23", "did you mean 'm-2026-11-23-a' or 'm-2026-11-23-b'?"),
+        ("zzz", "byoc runs lists the jobs"),
+        ("", "byoc runs lists the jobs"),
+        ("..", "byoc runs lists the jobs"),
+        ("/", "byoc runs lists the jobs"),
+    ],
+)
+def test_a_run_that_is_not_there_names_its_neighbours(project: Project, name: str, hint: str) -> None:
+    for job in ("job-1", "m-2026-11-23-a", "m-2026-11-23-b"):
+        runs.create(project, job)
+    with pytest.raises(ByocError) as caught:
+        runs.get(project, name)
+    assert caught.value.message == f"there is no job '{name}' in {project.home / 'runs'}"
+    assert sorted(caught.value.hint.split()) == sorted(hint.split())
+
+
+@pytest.mark.parametrize("stamp", [None, 5, "", "yesterday", "2026-13-01", ["x"]])
+def test_what_is_no_time(stamp: object) -> None:
+    assert runs.seconds(stamp) is None
+
+
 @pytest.mark.parametrize(("name", "found"), [("job-1", True), ("job-2", False), ("", False), ("../runs/job-1", False)])
 def test_a_run_is_found_by_its_name_only(project: Project, name: str, found: bool) -> None:
     runs.create(project, "job-1")
@@ -144,9 +184,10 @@ def test_a_description_is_written_whole_and_read_again(project: Project) -> None
     assert sorted(path.name for path in run.folder.iterdir()) == ["input", "job.json"]
 
 
-def test_a_broken_description_is_none(project: Project) -> None:
+@pytest.mark.parametrize("content", [b'{"a": ', b"[1, 2]", b"3", b"", b"\xff"])
+def test_a_broken_description_is_none(project: Project, content: bytes) -> None:
     run = runs.create(project, "job-1")
-    (run.folder / "job.json").write_text('{"a": ')
+    (run.folder / "job.json").write_bytes(content)
     assert run.describe() == {}
 
 

@@ -20,6 +20,7 @@ from byoc_cli.errors import ByocError, Interrupted, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.collect import NoSpace
+from byoc_cli.local.resources import Resources
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import JobFailed, TrainingJob, train
 from byoc_cli.project import Project
@@ -143,8 +144,9 @@ def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
         ("/opt/ml/model", "", False),
         ("/opt/ml/output", "", False),
         ("/opt/ml/checkpoints", "", False),
-        ("/opt/ml/input/data/training", str(tmp_path / "a"), True),
+        ("/opt/ml/input/data/training", "byoc-job-1-training", False),
     ]
+    assert world.engine.overlays == {"byoc-job-1-training": str(tmp_path / "a")}
     assert not spec.ports
 
 
@@ -345,7 +347,7 @@ def test_t08_a_program_that_cannot_start(world: World, program: Program | None, 
 
 def test_no_gpu_leaves_nothing_behind(world: World) -> None:
     with pytest.raises(MachineError, match="no GPU"):
-        world.train(good, gpus="all")
+        world.train(good, resources=[Resources(gpus="all")])
     assert world.engine.empty
     assert world.described["TrainingJobStatus"] == "Failed"
     assert "no GPU" in world.described["FailureReason"]
@@ -353,7 +355,7 @@ def test_no_gpu_leaves_nothing_behind(world: World) -> None:
 
 def test_a_gpu_job_gets_what_it_asked_for(tmp_path: Path) -> None:
     world = World(tmp_path, gpus=2)
-    world.train(good, gpus="2")
+    world.train(good, resources=[Resources(gpus="2")])
     assert world.engine.specs[0].gpus == "2"
     assert "NVIDIA_VISIBLE_DEVICES" not in world.engine.specs[0].environment
 
@@ -423,8 +425,8 @@ class Signals(Told):
         super().__init__()
         self.numbers = list(numbers)
 
-    def output(self, data: bytes) -> None:
-        super().output(data)
+    def output(self, data: bytes, prefix: str = "") -> None:
+        super().output(data, prefix)
         if self.numbers:
             os.kill(os.getpid(), self.numbers.pop(0))
 
@@ -461,8 +463,8 @@ def test_a_second_interrupt_kills_it(world: World) -> None:
 
 def test_a_job_that_somebody_stops_through_the_engine(world: World) -> None:
     class Stopper(Told):
-        def output(self, data: bytes) -> None:
-            super().output(data)
+        def output(self, data: bytes, prefix: str = "") -> None:
+            super().output(data, prefix)
             threading.Thread(target=lambda: world.engine.container("byoc-job-1").stop(5)).start()
 
     world.told = Stopper()

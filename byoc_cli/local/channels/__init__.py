@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import channels, paths, training
-from byoc_cli.engine.types import Mount
+from byoc_cli.contract import channels, training
 
 __all__ = ["Channel"]
 
@@ -37,12 +36,4 @@ class Channel:
             compression=self.compression,
             shuffled=self.shuffle_seed is not None,
             manifest=self.manifest is not None,
-        )
-
-    @property
-    def mount(self) -> Mount:
-        """Where it is in the container; never copied."""
-        target = paths.channel(self.name)
-        return Mount(
-            target if self.source.is_dir() else f"{target}/{self.source.name}", str(self.source), read_only=True
         )

@@ -6,13 +6,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from byoc_cli.contract import training
+from byoc_cli.contract import paths, training
 from byoc_cli.local import runs
+from byoc_cli.local.channels import Channel
 from byoc_cli.local.metrics import Metrics
-from byoc_cli.local.output import Tail
 from byoc_cli.local.runs import Run
-from byoc_cli.local.training.container import config_files
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.layout import config_files
 from byoc_cli.project import Project
 
 
@@ -23,13 +23,11 @@ class Record:
         self.job = job
         self.run = run
         self.project = project
-        self.tail = Tail()
         self.metrics = Metrics(job.metrics)
-        self.stopped = False
         self.transitions: list[dict[str, Any]] = []
         self.created = time.time()
         self.training: tuple[float, float] | None = None
-        for name, text in config_files(job, redacted=True).items():
+        for name, text in config_files(job, job.hosts[0], redacted=True).items():
             (run.config / name).write_text(text + "\n", encoding="utf-8")
         self._fixed = self._request()
         self.enter("Starting")
@@ -45,12 +43,13 @@ class Record:
             self.training = (self.training[0], now)
         self.run.write_description(self._fixed | self._state("InProgress", phase))
 
-    def end(self, status: str, reason: str = "", **more: Any) -> dict[str, Any]:
-        """Write the last word."""
+    def end(self, status: str, reason: str = "", *, secondary: str = "", **more: Any) -> dict[str, Any]:
+        """Write the last word; the secondary status is the same where it is not given."""
         now = time.time()
         self._close(now)
-        self.transitions.append({"Status": status, "StartTime": _stamp(now), "EndTime": _stamp(now)})
-        description = self._fixed | self._state(status, status)
+        secondary = secondary or status
+        self.transitions.append({"Status": secondary, "StartTime": _stamp(now), "EndTime": _stamp(now)})
+        description = self._fixed | self._state(status, secondary)
         description |= {"FailureReason": reason} if reason and status == "Failed" else {}
         description |= {"FinalMetricDataList": self.metrics.final(_stamp)} | more
         if self.run.model_tar.is_file():
@@ -78,6 +77,14 @@ class Record:
     def _request(self) -> dict[str, Any]:
         """What the job was asked to do; secrets redacted, for this is a file."""
         job = self.job
+        commands = {"ContainerEntrypoint": job.entrypoint, "ContainerArguments": job.arguments}
+        stop = {"MaxRuntimeInSeconds": job.max_runtime} if job.max_runtime is not None else {}
+        optional = {
+            "CheckpointConfig": {"S3Uri": job.checkpoints.as_uri(), "LocalPath": paths.CHECKPOINTS}
+            if job.checkpoints
+            else None,
+            "StoppingCondition": stop,
+        }
         return {
             "TrainingJobName": job.name,
             "TrainingJobArn": training.job_arn(job.name, job.region, ACCOUNT),
@@ -85,20 +92,40 @@ class Record:
                 "TrainingImage": job.reference,
                 "TrainingInputMode": "File",
                 "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in job.metrics.items()],
-            },
+            }
+            | {name: list(words) for name, words in commands.items() if words},
             "HyperParameters": runs.redact(job.hyperparameters),
-            "InputDataConfig": [
-                {"ChannelName": channel.name, "DataSource": {"FileDataSource": {"Path": str(channel.source)}}}
-                | ({"ContentType": channel.config.content_type} if channel.config.content_type else {})
-                for channel in job.channels
-            ],
-            "ResourceConfig": {"InstanceType": job.instance_type, "InstanceCount": 1},
+            "InputDataConfig": [_channel(channel) for channel in job.channels],
+            "ResourceConfig": {"InstanceType": job.instance_type, "InstanceCount": job.instance_count},
             "Environment": runs.redact(job.environment),
+            "EnableNetworkIsolation": job.network_isolation,
+            "EnableManagedSpotTraining": job.interrupt_after is not None,
+            **{name: value for name, value in optional.items() if value},
             "ImageId": job.image.id,
             "ImageDigest": next((digest.partition("@")[2] for digest in job.image.digests), ""),
             "GitCommit": runs.git_commit(self.project.root),
             "Run": str(self.run.folder),
         }
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    """An entry of InputDataConfig, in CreateTrainingJob's words but for FileDataSource: a folder of this machine."""
+    config = channel.config
+    source: dict[str, Any] = {"FileDataSource": {"Path": str(channel.source)}}
+    if channel.uri:
+        source = {
+            "S3DataSource": {"S3DataType": "ManifestFile" if channel.manifest else "S3Prefix", "S3Uri": channel.uri}
+        }
+    optional = {
+        "ContentType": config.content_type,
+        "InputMode": config.input_mode if config.input_mode != "File" else "",
+        "RecordWrapperType": config.record_wrapper if config.record_wrapper != "None" else "",
+        "CompressionType": channel.compression if channel.compression != "None" else "",
+        "ShuffleConfig": {"Seed": channel.shuffle_seed} if channel.shuffle_seed is not None else None,
+    }
+    return {"ChannelName": channel.name, "DataSource": source} | {
+        key: value for key, value in optional.items() if value
+    }
 
 
 def _stamp(seconds: float) -> str:

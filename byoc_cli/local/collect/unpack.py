@@ -1,7 +1,6 @@
-"""Bring back what a job left, over the engine's archive API: the user's own files, whatever the container ran as.
+"""One pass over the engine's stream: each file goes to the folder and into the archive at once.
 
-One pass over the stream: each file goes to the folder and into the archive at once, so that a model is read from
-the engine once. Space is looked at before every file.
+So a model is read from the engine once. Space is looked at before every file.
 """
 
 from __future__ import annotations
@@ -12,84 +11,24 @@ import io
 import os
 import shutil
 import tarfile
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from byoc_cli.contract import paths
-from byoc_cli.engine.types import Container, FileStat
+from byoc_cli.engine.types import Container
 from byoc_cli.errors import ByocError
-from byoc_cli.local.background import side_by_side
+from byoc_cli.local.collect.archive import CHUNK, open_archive
 from byoc_cli.local.progress import Advance, Progress
-from byoc_cli.local.runs import Run
 
 RESERVE_BYTES = 64 << 20  # what must stay free on the disk
-_CHUNK = 1 << 20
-_GZIP_LEVEL = 1  # of ISA-L: as small as zlib's 1 to 2, ten times as fast
 
 
 class NoSpace(ByocError):
     """The disk cannot hold what the job left; the container is kept, so nothing is lost."""
 
 
-def look(container: Container) -> Mapping[str, FileStat | None]:
-    """Look at the folders that most jobs leave empty, before the start: `collect` passes over those that still are."""
-    return {path: container.stat(path) for path in (paths.OUTPUT, paths.OUTPUT_DATA, paths.CHECKPOINTS)}
-
-
-def collect(
-    container: Container, run: Run, progress: Progress, empty: Mapping[str, FileStat | None] | None = None
-) -> None:
-    """Fill model/, model.tar.gz, output/, output.tar.gz and checkpoints/ of a run.
-
-    `empty` is what `look` saw. To look takes an engine a tenth of the time in which it packs an empty folder.
-
-    Raises:
-        NoSpace: before the file that would not fit.
-
-    """
-    abandoned = threading.Event()
-    with progress.bytes_done("collecting the artifacts") as count:
-
-        def advance(amount: int) -> None:
-            if abandoned.is_set():
-                raise ByocError("the artifacts were given up")
-            count(amount)
-
-        def output() -> None:
-            if all(_untouched(container, path, empty) for path in (paths.OUTPUT, paths.OUTPUT_DATA)):
-                (run.output / "data").mkdir(parents=True, exist_ok=True)
-                with ExitStack() as stack:
-                    _open_archive(run.output_tar, stack)
-            else:
-                _fetch(container, paths.OUTPUT, run.output, progress, advance, archive=run.output_tar, archived="data")
-
-        def checkpoints() -> None:
-            if _untouched(container, paths.CHECKPOINTS, empty):
-                run.checkpoints.mkdir(parents=True, exist_ok=True)
-            else:
-                _fetch(container, paths.CHECKPOINTS, run.checkpoints, progress, advance)
-
-        side_by_side(
-            lambda: _fetch(container, paths.MODEL, run.model, progress, advance, archive=run.model_tar),
-            output,
-            checkpoints,
-            abandon=abandoned.set,
-        )
-
-
-def _untouched(container: Container, path: str, empty: Mapping[str, FileStat | None] | None) -> bool:
-    """Whether an empty folder still is: whatever is put into it moves the folder's own time.
-
-    Not believed where the file system counts in whole seconds.
-    """
-    then = empty.get(path) if empty else None
-    return then is not None and "." in then.modified and container.stat(path) == then
-
-
-def _fetch(
+def fetch(
     container: Container,
     path: str,
     folder: Path,
@@ -107,12 +46,12 @@ def _fetch(
     part = archive.with_name(f".{archive.name}.part") if archive else None
     try:
         with ExitStack() as stack:
-            pack = _open_archive(part, stack) if part else None
+            pack = open_archive(part, stack) if part else None
             # Closed in any case: an engine does not remove a container while somebody still reads from it.
             chunks = stack.enter_context(closing(container.get(path)))
             stream = _Stream(chunks, advance)
             links: list[tarfile.TarInfo] = []
-            with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:
                 for member in tar:
                     _take(tar, member, folder, pack, archived, progress)
                     if member.issym():
@@ -132,18 +71,6 @@ def _fetch(
     finally:
         if part:
             part.unlink(missing_ok=True)
-
-
-def _open_archive(part: Path, stack: ExitStack) -> tarfile.TarFile:
-    # isal is imported late: it and its threads are only for this.
-    from isal import igzip_threaded
-
-    threads = min(4, os.cpu_count() or 1)
-    zipped = igzip_threaded.open(part, "wb", compresslevel=_GZIP_LEVEL, threads=threads)  # type: ignore[no-untyped-call]
-    stack.enter_context(zipped)
-    pack = stack.enter_context(tarfile.open(fileobj=zipped, mode="w|", bufsize=_CHUNK))  # noqa: SIM115 - it is one
-    pack.copybufsize = _CHUNK  # type: ignore[attr-defined] # tarfile's own 16 KiB cost half of the time
-    return pack
 
 
 def _take(
@@ -193,7 +120,7 @@ def _copy_file(
         if pack and in_archive:
             pack.addfile(_renamed(member, str(in_archive)), both)
         else:
-            while both.read(_CHUNK):
+            while both.read(CHUNK):
                 pass
     # Readable for its owner, whatever the container said: it is the user's file now.
     target.chmod(member.mode & 0o777 | 0o600)

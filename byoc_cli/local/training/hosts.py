@@ -1,0 +1,208 @@
+"""A job's hosts: the container of each, what it is made of, and that all of it is gone afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byoc_cli.contract import paths, training
+from byoc_cli.engine.types import Container, ContainerSpec, Engine, FileStat, Mount
+from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local import labels
+from byoc_cli.local.background import beside
+from byoc_cli.local.collect import NoSpace, look
+from byoc_cli.local.mounts import check_mount
+from byoc_cli.local.progress import Progress
+from byoc_cli.local.training.inputs import HostInputs
+from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.layout import lay_out, restore
+from byoc_cli.project import Project
+
+
+@dataclass
+class Host:
+    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are."""
+
+    name: str
+    container: Container
+    volumes: Sequence[str] = ()
+    empty: Mapping[str, FileStat | None] = field(default_factory=dict)
+
+
+@contextmanager
+def job_hosts(
+    engine: Engine,
+    project: Project,
+    job: TrainingJob,
+    inputs: Mapping[str, HostInputs],
+    progress: Progress,
+    checkpoints: Path | None = None,
+) -> Iterator[list[Host]]:
+    """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
+
+    `checkpoints` is a folder whose content each host starts with.
+    """
+    network = f"byoc-{job.name}"
+    maker = _Maker(engine, project, job, network, progress)
+    hosts: list[Host] = []
+    kept = False
+    try:
+        # A network takes an engine as long as all the rest, and is not needed before the start.
+        with beside(lambda: engine.create_network(network, maker.labels(), internal=job.network_isolation)) as ready:
+            for name in job.hosts:
+                hosts.append(maker.make(name, inputs[name], ready))
+                if checkpoints:
+                    restore(hosts[-1].container, checkpoints)
+                hosts[-1].empty = look(hosts[-1].container, restored=checkpoints is not None)
+        with _fed(hosts, inputs, progress):
+            yield hosts
+    except NoSpace as error:
+        kept = True
+        name = hosts[0].container.name
+        error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
+        raise
+    finally:
+        if len(hosts) < len(job.hosts):
+            # By our own labels: another project's job may have the same name, and a network of it.
+            labels.remove_job(engine, project, job.name)
+        else:
+            remove(engine, [] if kept else hosts)
+            engine.remove_network(network)
+
+
+@contextmanager
+def _fed(hosts: Sequence[Host], inputs: Mapping[str, HostInputs], progress: Progress) -> Iterator[None]:
+    """Feed the Pipe channels: a feeder ends with its container, and a container never with its feeder."""
+    feeders = [feeder for host in hosts for feeder in inputs[host.name].feeders()]
+    try:
+        for feeder in feeders:
+            feeder.start()
+        for host in hosts:
+            _check_fifos(host, inputs[host.name])
+        yield
+    finally:
+        for feeder in feeders:
+            feeder.close()
+        for error in {feeder.error: None for feeder in feeders if feeder.error}:
+            progress.warn(error, "the container was told that the epoch ended there")
+
+
+def _check_fifos(host: Host, inputs: HostInputs) -> None:
+    """See that the container, not yet started, has the FIFOs."""
+    for fifo in sorted(inputs.pipes.iterdir()) if inputs.pipes else ():
+        if fifo.is_fifo() and host.container.stat(f"{paths.DATA}/{fifo.name}") is None:
+            raise MachineError(
+                f"the engine does not see this machine's files\nthe FIFO {fifo} is not there for it",
+                hint="run byoc on the machine that the engine runs on, not in a container or with a remote DOCKER_HOST",
+            )
+
+
+def remove(engine: Engine, hosts: Sequence[Host]) -> None:
+    """Remove the hosts' containers and volumes."""
+    for host in hosts:
+        host.container.remove()
+        for volume in host.volumes:
+            engine.remove_volume(volume)
+
+
+class _Maker:
+    """Makes the containers of a job."""
+
+    def __init__(self, engine: Engine, project: Project, job: TrainingJob, network: str, progress: Progress) -> None:
+        self._engine = engine
+        self._project = project
+        self._job = job
+        self._network = network
+        self._progress = progress
+        self._overlays_work = True
+
+    def labels(self, host: str = "") -> dict[str, str]:
+        """Labels of what belongs to the job, or to one host of it."""
+        own = {labels.HOST_LABEL: host} if host else {}
+        return labels.for_job(self._project, "train", self._job.name) | own
+
+    def make(self, host: str, inputs: HostInputs, network_is_there: Callable[[], object]) -> Host:
+        """Make a host; where the engine cannot mount an overlay, its channels are read-only."""
+        overlays, made = self._overlays(host, inputs)
+        try:
+            return Host(host, self._laid_out(host, inputs, overlays, network_is_there), made)
+        except ByocError:
+            if not made:
+                raise
+            # Only what is asked of it tells what an engine can mount; whatever else is wrong shows again.
+            for volume in made:
+                self._engine.remove_volume(volume)
+            container = self._laid_out(host, inputs, {}, network_is_there)
+            if self._overlays_work:
+                self._progress.log("this engine has no overlay to give: the channels are read-only")
+            self._overlays_work = False
+            return Host(host, container)
+
+    def _overlays(self, host: str, inputs: HostInputs) -> tuple[dict[str, str], Sequence[str]]:
+        """Create the volumes for what may be written to: (channel to volume, all that was made)."""
+        shown = {
+            source.channel.name: str(source.path)
+            for source in inputs.sources
+            if source.writable and source.path.is_dir()
+        }
+        if not shown or not self._overlays_work:
+            return {}, ()
+        volumes = {name: f"{self._job.container_name(host)}-{name}" for name in shown}
+        folders = {volumes[name]: folder for name, folder in shown.items()}
+        return volumes, self._engine.create_overlays(folders, self._job.image.id, self.labels(host))
+
+    def _laid_out(
+        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
+    ) -> Container:
+        container = self._create(host, inputs, overlays, network_is_there)
+        try:
+            lay_out(container, self._job, host, inputs)
+            for source in inputs.sources:
+                check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
+        except BaseException:
+            container.remove()
+            raise
+        return container
+
+    def _create(
+        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
+    ) -> Container:
+        job = self._job
+        # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is
+        # hidden.
+        volumes = [Mount(path) for path in (paths.INPUT, paths.MODEL, paths.OUTPUT, paths.CHECKPOINTS)]
+        volumes += [Mount(paths.DATA, str(inputs.pipes), read_only=True)] if inputs.pipes else []
+        channels = [
+            source.overlay_mount(overlays[source.channel.name])
+            if source.channel.name in overlays
+            else source.read_only_mount
+            for source in inputs.sources
+        ]
+        entrypoint, command = training.command(job.entrypoint, job.arguments)
+        resources = job.resources_of(host)
+        platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
+        spec = ContainerSpec(
+            image=job.image.id,
+            command=command,
+            entrypoint=entrypoint,
+            name=job.container_name(host),
+            labels=self.labels(host),
+            environment=platform | dict(job.environment),
+            mounts=[*volumes, *channels],
+            network=self._network,
+            aliases=[host],
+            # A host's own name is not algo-1 in the cloud (T-27, T-71).
+            hostname=f"ip-10-0-{random.randint(0, 255)}-{random.randint(1, 254)}.ec2.internal",  # noqa: S311
+            gpus=resources.gpus,
+            cpuset=resources.cpuset,
+            memory=resources.memory,
+            shm_size=resources.shm_size,
+        )
+        try:
+            return self._engine.create(spec)
+        except ByocError:  # podman wants the network sooner
+            network_is_there()
+            return self._engine.create(spec)

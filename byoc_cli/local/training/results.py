@@ -1,0 +1,140 @@
+"""What the hosts left, brought into the run's folder (T-45 to T-47, T-52, T-53)."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from byoc_cli.contract import paths
+from byoc_cli.local.background import side_by_side
+from byoc_cli.local.collect import collect, pack
+from byoc_cli.local.progress import Progress
+from byoc_cli.local.runs import Run
+from byoc_cli.local.training.hosts import Host
+
+
+def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: str) -> None:
+    """Fill the run's folder: of one host as it comes, of several each host's own below hosts/ and the merge of all.
+
+    `decided_by` is the host whose failure file is the job's.
+
+    Raises:
+        NoSpace: what a host left does not fit on the disk.
+
+    """
+    if len(hosts) == 1:
+        collect(hosts[0].container, run, progress, hosts[0].empty)
+        return
+    of_hosts = {host.name: run.of_host(host.name) for host in hosts}
+    for host in hosts:
+        collect(host.container, of_hosts[host.name], progress, host.empty, archives=False)
+    first = {decided_by: of_hosts[decided_by]} | of_hosts
+    for part, place in (("model", paths.MODEL), ("output", paths.OUTPUT), ("checkpoints", paths.CHECKPOINTS)):
+        folders = {name: folder.folder / part for name, folder in first.items()}
+        for relative, names in merge(folders, run.folder / part):
+            if relative != Path(paths.FAILURE_FILE) or place != paths.OUTPUT:
+                progress.warn(
+                    f"{place}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-47)",
+                    "write it on one host only, or under the host's name",
+                )
+    side_by_side(
+        lambda: pack(run.model, run.model_tar), lambda: pack(run.output / "data", run.output_tar), abandon=lambda: None
+    )
+
+
+def gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
+    """Bring the checkpoints alone: what is left of a host that was interrupted (T-54)."""
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    if len(hosts) == 1:
+        collect(hosts[0].container, run, progress, only=paths.CHECKPOINTS)
+        return
+    for host in hosts:
+        collect(host.container, run.of_host(host.name), progress, only=paths.CHECKPOINTS)
+    for relative, names in merge({host.name: run.of_host(host.name).checkpoints for host in hosts}, run.checkpoints):
+        progress.warn(
+            f"{paths.CHECKPOINTS}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-53)",
+            "give checkpoints the host's name, or write them on one host only",
+        )
+
+
+def merge(folders: Mapping[str, Path], target: Path) -> list[tuple[Path, list[str]]]:
+    """Merge the hosts' folders into one, by hard links; the first host that has a path gives it.
+
+    Gives each path that is not the same on all hosts that have it, and those hosts.
+    """
+    given: dict[Path, str] = {}
+    clashes: dict[Path, list[str]] = {}
+    for name, folder in folders.items():
+        for path in _below(folder):
+            relative = path.relative_to(folder)
+            owner = given.setdefault(relative, name)
+            if owner == name:
+                _take(path, target / relative)
+            elif not _same(folders[owner] / relative, path):
+                clashes.setdefault(relative, [owner]).append(name)
+    target.mkdir(parents=True, exist_ok=True)
+    return sorted(clashes.items())
+
+
+def bring_up_to_date(folder: Path, checkpoints: Path, before: frozenset[Path]) -> None:
+    """Make the user's checkpoints what the job's are now (T-52): also what the job deleted goes, of what it was given.
+
+    `before` is what was in `folder` at the start; whatever came there meanwhile is somebody else's.
+    """
+    now = {path.relative_to(checkpoints): path for path in _below(checkpoints)}
+    for relative in sorted(before - now.keys(), reverse=True):  # what is in a folder before the folder
+        gone = folder / relative
+        with suppress(OSError):  # a folder that is not empty holds what is not the job's
+            gone.rmdir() if gone.is_dir() and not gone.is_symlink() else gone.unlink(missing_ok=True)
+    for relative, path in now.items():
+        if not (folder / relative).is_file() or not _same(folder / relative, path):
+            _take(path, folder / relative, whole=True)
+
+
+def contents(folder: Path) -> frozenset[Path]:
+    """Everything below a folder, relative to it."""
+    return frozenset(path.relative_to(folder) for path in _below(folder))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if not folder.is_symlink())
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    if one.is_dir() or other.is_dir():
+        return one.is_dir() and other.is_dir()
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def _take(source: Path, target: Path, *, whole: bool = False) -> None:
+    """Put a file, folder or link at `target`: a hard link where the disk can, and a copy where it has to be `whole`.
+
+    A checkpoint that somebody goes on writing to must not change the run's.
+    """
+    if source.is_symlink():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(source.readlink())
+    elif source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        part.unlink(missing_ok=True)
+        if whole or not _linked(source, part):
+            shutil.copy2(source, part)
+        part.replace(target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that has no links
+        return False
+    return True

@@ -552,7 +552,8 @@ def test_a_job_finds_what_is_in_s3(bucket: Bucket, front: Front, actor: str, byo
         actor,
         '[train.channels]\ntraining = { source = "s3://data/in", content-type = "text/csv" }\n',
     )
-    words = ("local-train", "--hyperparam", "act=look")
+    (project / "some.manifest").write_text('[{"prefix": "s3://data/in/"}, "b/c.csv", "a.csv"]')
+    words = ("local-train", "--hyperparam", "act=look", "-c", "some=s3://data/in/,manifest=some.manifest")
     ran = byoc(*words, cwd=project, env=environment(front, tmp_path))
     assert ran.code == 0, ran.stderr
     assert "s3://data/in: downloading 3 objects (0.0 MB) of 3 objects (0.0 MB)" in ran.stderr
@@ -561,6 +562,10 @@ def test_a_job_finds_what_is_in_s3(bucket: Bucket, front: Front, actor: str, byo
         "training/a.csv": "1",
         "training/b/c.csv": "2",
         "training/d.csv": "3",
+        "some/a.csv": "1",
+        "some/b/c.csv": "2",
+        "training-manifest": "in\ns3://data/in/a.csv\ns3://data/in/b/c.csv\ns3://data/in/d.csv\n",
+        "some-manifest": "in/\ns3://data/in/b/c.csv\ns3://data/in/a.csv\n",
     }
     assert sorted(front.gets()) == ["in/a.csv", "in/b/c.csv", "in/d.csv"]
     again = byoc(*words, cwd=project, env=environment(front, tmp_path))

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from byoc_cli.commands import (
 )
 from byoc_cli.commands.options import Doors, command
 from byoc_cli.console import Console
-from byoc_cli.errors import READER_GONE, ByocError, Interrupted
+from byoc_cli.errors import ByocError, Interrupted
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
@@ -107,19 +108,28 @@ def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
     except Interrupted as interrupted:
         if interrupted.result is not None and _wants_json(argv):
             console.json(interrupted.result)
-        if interrupted.exit_code == READER_GONE:
-            # `byoc logs | head`: the reader has what it wanted. Python would complain when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return interrupted.exit_code
     except KeyboardInterrupt:
         return 130
+    finally:
+        _let_go()
     return 0
+
+
+def _let_go() -> None:
+    """Let go of what nobody reads (`byoc logs | head`): Python would complain when it closes it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(console: Console, error: ByocError, argv: Sequence[str] | None) -> int:
     if error.result is not None and _wants_json(argv):
         console.json(error.result)
-    console.error(error)
+    with suppress(BrokenPipeError):
+        console.error(error)
     return error.exit_code
 
 

@@ -23,6 +23,7 @@ from byoc_cli.engine.types import (
     PROJECT_LABEL,
     CannotStart,
     Container,
+    ContainerGone,
     ContainerSpec,
     Engine,
     Mount,
@@ -543,6 +544,16 @@ class EngineContract:
         container.stop(1)
         container.kill()
         assert engine.things(project=project) == []
+
+    def test_one_that_somebody_removed_is_gone_and_not_empty(
+        self, engine: Engine, make: Callable[..., Container]
+    ) -> None:
+        container = make("polite", mounts=[Mount("/opt/ml/model")])
+        container.start()
+        engine.container(container.id).remove()
+        for call in (container.wait, container.was_signalled, lambda: list(container.get("/opt/ml/model"))):
+            with pytest.raises(ContainerGone):
+                call()
 
     def test_networks_and_volumes_are_removed_by_name(self, engine: Engine, project: str) -> None:
         name = f"byoc-contract-{secrets.token_hex(4)}"

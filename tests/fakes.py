@@ -31,6 +31,7 @@ from byoc_cli.engine.types import (
     KIND_LABEL,
     PROJECT_LABEL,
     CannotStart,
+    ContainerGone,
     ContainerSpec,
     EngineInfo,
     Exit,
@@ -210,7 +211,12 @@ class FakeContainer:
         """Where a path of the container really is."""
         return self._life.box.path(place)
 
+    def _require(self) -> None:
+        if self._life.id not in self._engine.lives:
+            raise ContainerGone(f"the container is not there any more\nNo such container: {self.id}")
+
     def get(self, path: str) -> Generator[bytes, None, None]:
+        self._require()
         self.fetched.append(path)
         data = self._engine.archives.get(path)
         if data is None:
@@ -261,6 +267,7 @@ class FakeContainer:
         return self._life.pieces(follow=True) if self._attached else iter(())
 
     def wait(self) -> Exit:
+        self._require()
         self._life.end()
         return self._life.exit or Exit(0)
 
@@ -268,6 +275,7 @@ class FakeContainer:
         return self._life.exit
 
     def was_signalled(self) -> bool:
+        self._require()
         return self._life.signalled
 
     def stop(self, grace: float) -> None:

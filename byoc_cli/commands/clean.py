@@ -31,7 +31,8 @@ def clean(
 
     Lists it first and asks. What runs is never touched, but for containers whose byoc was killed.
 
-    With --json: an object with containers, networks, volumes, runs: the names of what was removed.
+    With --json: an object with containers, networks, volumes, staging (what a killed byoc left in a run's folder),
+    runs: the names of what was removed.
     """
     from byoc_cli.local import running
 
@@ -40,8 +41,9 @@ def clean(
         f"{kind}s": [thing.name for thing in found.things if thing.type == kind]
         for kind in ("container", "network", "volume")
     }
+    data["staging"] = [os.path.relpath(folder) for folder in found.staging]
     data["runs"] = [os.path.relpath(run.folder) for run in found.runs]
-    if not (found.things or found.runs):
+    if not any(data.values()):
         session.console.log("there is nothing to clean")
         return Outcome(data)
     for kind, names in data.items():

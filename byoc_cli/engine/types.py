@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, MachineError
 
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
@@ -149,8 +149,16 @@ class CannotStart(ByocError):
         self.exit_code_of_program = exit_code_of_program
 
 
+class ContainerGone(ByocError):
+    """Somebody removed the container, and what was in it."""
+
+
+class EngineGone(MachineError):
+    """The engine answered before and does not any more; what it ran may run on."""
+
+
 class Container(Protocol):
-    """A container from its making to its removal."""
+    """A container from its making to its removal; whoever needs one that is gone is told so by ContainerGone."""
 
     id: str
     name: str

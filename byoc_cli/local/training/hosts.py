@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from byoc_cli.contract import paths, training
-from byoc_cli.engine.types import Container, ContainerSpec, Engine, FileStat, Mount
+from byoc_cli.engine.types import Container, ContainerGone, ContainerSpec, Engine, EngineGone, FileStat, Mount
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.background import beside
-from byoc_cli.local.collect import NoSpace, look
+from byoc_cli.local.collect import CannotCollect, NoSpace, look
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.inputs import HostInputs
@@ -43,12 +43,13 @@ def job_hosts(
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
+    But for what only they have: results that cannot be collected, or that an engine keeps which does not answer.
     `checkpoints` is a folder whose content each host starts with.
     """
     network = f"byoc-{job.name}"
     maker = _Maker(engine, project, job, network, progress)
     hosts: list[Host] = []
-    kept = False
+    kept, gone = False, False
     try:
         # A network takes an engine as long as all the rest, and is not needed before the start.
         with beside(lambda: engine.create_network(network, maker.labels(), internal=job.network_isolation)) as ready:
@@ -59,18 +60,36 @@ def job_hosts(
                 hosts[-1].empty = look(hosts[-1].container, restored=checkpoints is not None)
         with _fed(hosts, inputs, progress):
             yield hosts
-    except NoSpace as error:
-        kept = True
-        name = hosts[0].container.name
-        error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
+    except (CannotCollect, EngineGone) as error:
+        kept = len(hosts) == len(job.hosts)
+        error.hint = how_to_save(error, hosts) if kept else error.hint
+        raise
+    except ContainerGone:
+        gone = True
         raise
     finally:
-        if len(hosts) < len(job.hosts):
-            # By our own labels: another project's job may have the same name, and a network of it.
-            labels.remove_job(engine, project, job.name)
-        else:
-            remove(engine, [] if kept else hosts)
-            engine.remove_network(network)
+        try:
+            if len(hosts) < len(job.hosts) or gone:
+                # By our own labels: another project's job may have the same name, and a network of it; and whoever
+                # removes a container leaves its volumes.
+                labels.remove_job(engine, project, job.name)
+            else:
+                remove(engine, [] if kept else hosts)
+                engine.remove_network(network)
+        except ByocError as error:
+            why = error.message.partition("\n")[0]
+            progress.warn(f"what the job had in the engine is still there: {why}", "byoc clean removes it")
+
+
+def how_to_save(error: ByocError, hosts: Sequence[Host]) -> str:
+    """Say how to get at what only the containers have."""
+    first = "free some space, then" if isinstance(error, NoSpace) else "to save what the job made"
+    if isinstance(error, EngineGone):
+        first = "`byoc doctor` looks at the engine; when it answers again"
+    copies = " && ".join(
+        f"docker cp {host.container.name}:{paths.MODEL} {'.' if len(hosts) == 1 else host.name}" for host in hosts
+    )
+    return f"{first}: {copies} (and `byoc clean` when you have it)"
 
 
 @contextmanager

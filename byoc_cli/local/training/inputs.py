@@ -12,6 +12,7 @@ from pathlib import Path
 
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import Engine, Mount
+from byoc_cli.local import claims
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.channels.fifo import check_fifo_folder, check_fifo_support
 from byoc_cli.local.channels.objects import Object, deal, manifest_text, objects
@@ -20,6 +21,8 @@ from byoc_cli.local.channels.pipe import PipeFeeder
 from byoc_cli.local.channels.staging import stage
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.job import TrainingJob
+
+_RESERVE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ def dealt_inputs(
 
     """
     try:
-        yield _Dealer(engine, job, staging, progress).deal()
+        with claims.claim(staging):
+            # What is freed when the job is over: so its last word can be written on a full disk, too.
+            (staging / "reserve").write_bytes(bytes(_RESERVE_BYTES))
+            yield _Dealer(engine, job, staging, progress).deal()
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if staging.exists():

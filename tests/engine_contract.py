@@ -564,6 +564,19 @@ class EngineContract:
             engine.remove_volume(name)
         assert engine.things(project=project) == []
 
+    def test_a_container_is_on_its_network_also_after_its_end(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        container = make("talk", network=name)
+        container.start()
+        container.wait()
+        assert container.is_on(name)
+        assert not container.is_on("another")
+        container.remove()
+        engine.remove_network(name)
+
     def test_a_network_in_use_is_not_removed(
         self, engine: Engine, make: Callable[..., Container], project: str
     ) -> None:

@@ -278,6 +278,10 @@ class FakeContainer:
         self._require()
         return self._life.signalled
 
+    def is_on(self, network: str) -> bool:
+        self._require()
+        return network == self._life.spec.network and network in self._engine.networks
+
     def stop(self, grace: float) -> None:
         self._send(signal.SIGTERM)
         if not self._life.end(grace):

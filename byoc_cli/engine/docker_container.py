@@ -99,6 +99,10 @@ class DockerContainer:
             )
             return next(iter(kills), None) is not None
 
+    def is_on(self, network: str) -> bool:
+        with faults.translated():
+            return network in self.api.inspect_container(self.id)["NetworkSettings"]["Networks"]
+
     def stop(self, grace: float) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):
             self.api.stop(self.id, timeout=int(grace))

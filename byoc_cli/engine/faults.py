@@ -59,6 +59,12 @@ _REFUSALS: Sequence[tuple[Sequence[str], type[ByocError], str, str]] = (
         "the container is not there any more",
         "somebody or something removed it: docker rm, docker system prune",
     ),
+    (
+        ("could not attach to network", "network byoc-"),
+        ByocError,
+        "the network is not there, or is not the only one of its name",
+        "run it again; `byoc clean --all` removes networks that were left",
+    ),
     (("no such image",), ByocError, "there is no such image here", "byoc build"),
 )
 

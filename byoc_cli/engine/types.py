@@ -193,6 +193,9 @@ class Container(Protocol):
     def was_signalled(self) -> bool:
         """Whether somebody sent it a signal through the engine (`docker stop`, `docker kill`, ours)."""
 
+    def is_on(self, network: str) -> bool:
+        """Whether it is, or was at its end, on the network of that name."""
+
     def stop(self, grace: float) -> None:
         """Send SIGTERM, and SIGKILL after `grace` seconds; returns when it has ended."""
 

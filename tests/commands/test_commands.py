@@ -555,7 +555,8 @@ def test_clean_asks_and_without_a_terminal_refuses(byoc: Byoc, image: FakeEngine
     byoc("local-train", "--name", "j")
     ran = byoc("clean", "--keep", "0")
     assert ran.code == 0, "the latest completed one is kept, so there is nothing to ask"
-    assert byoc("clean", "--json").data == {"containers": [], "networks": [], "volumes": [], "runs": []}
+    nothing: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": [], "staging": [], "runs": []}
+    assert byoc("clean", "--json").data == nothing
     byoc("local-train", "--name", "k")
     ran = byoc("clean", "--keep", "0")
     assert (ran.code, ran.stdout) == (2, "")

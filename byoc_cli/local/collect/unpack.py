@@ -73,8 +73,9 @@ def fetch(
         if part and archive:
             part.replace(archive)
     except tarfile.ReadError as error:
-        if not stream.empty:
-            raise CannotCollect(f"the engine's archive of {path} broke off\n{error}") from error
+        if stream.empty:  # it is a mount, so it is there: what is not is what else the container has mounted
+            raise CannotCollect(f"the engine does not find {path} in the container {container.name}") from error
+        raise CannotCollect(f"the engine's archive of {path} broke off\n{error}") from error
     except OSError as error:
         raise cannot_collect(path, folder, error) from error
     finally:
@@ -211,8 +212,12 @@ def _space_for(size: int, folder: Path) -> None:
 
 
 def _no_space(folder: Path, size: int) -> NoSpace:
-    free = shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+    place = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(place).free
     more = f", the next file needs {size / 1e6:,.0f} MB" if size else ""
+    files = os.statvfs(place)
+    if files.f_files and not files.f_favail:
+        more = ", but no more files can be made there (no inodes are)"
     return NoSpace(
         f"the disk is too full to collect what the job left\n{free / 1e6:,.0f} MB are free at {folder}{more}"
     )

@@ -17,7 +17,7 @@ from byoc_cli.local.progress import Heard, Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
 from byoc_cli.local.training.execution import Cause, Ending, Execution
-from byoc_cli.local.training.hosts import Host, job_hosts, remove
+from byoc_cli.local.training.hosts import Host, job_hosts, remove, warn_of_lost_network
 from byoc_cli.local.training.inputs import HostInputs, dealt_inputs
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
 from byoc_cli.local.training.record import Record
@@ -117,6 +117,8 @@ class _Training:
                 self.record.enter("Interrupted")
                 results.gather_checkpoints(hosts, self.run, self.progress)
                 return ending
+            if ending.cause == "failed":
+                warn_of_lost_network(hosts, self.job, self.progress)
             self.record.enter("Uploading")
             self.interrupts.on_signal(lambda: self.progress.log(_COLLECTING), then_raise=True)
             # An engine takes as long for a network's end as for a small model: side by side.

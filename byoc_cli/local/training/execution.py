@@ -116,7 +116,7 @@ class Execution:
             self._end_job("failed", host, f"somebody removed the container of {host.name}")
         except BaseException:
             self._exits[host.name] = Exit(1)
-            self._end_job("failed", host, f"{host.name} failed")
+            self._end_job("failed", host, f"{host.name} cannot be followed any more")
             raise
 
     def _judge(self, host: Host, exit_: Exit) -> None:

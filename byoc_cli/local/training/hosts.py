@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +24,20 @@ from byoc_cli.project import Project
 
 @dataclass
 class Host:
-    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are."""
+    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are.
+
+    `mounted` is what of this machine its container shows.
+    """
 
     name: str
     container: Container
     volumes: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
+    mounted: Sequence[Path] = ()
+
+    def gone(self) -> list[Path]:
+        """What somebody removed meanwhile of what it shows."""
+        return [path for path in self.mounted if not path.exists()]
 
 
 @contextmanager
@@ -57,6 +65,7 @@ def job_hosts(
                 hosts.append(maker.make(name, inputs[name], ready))
                 if checkpoints:
                     restore(hosts[-1].container, checkpoints)
+                hosts[-1].mounted = inputs[name].mounted
                 hosts[-1].empty = look(hosts[-1].container, restored=checkpoints is not None)
         with _fed(hosts, inputs, progress):
             yield hosts
@@ -77,8 +86,9 @@ def job_hosts(
                 remove(engine, [] if kept else hosts)
                 engine.remove_network(network)
         except ByocError as error:
-            why = error.message.partition("\n")[0]
-            progress.warn(f"what the job had in the engine is still there: {why}", "byoc clean removes it")
+            if not kept:  # else the error says more
+                why = error.message.partition("\n")[0]
+                progress.warn(f"what the job had in the engine is still there: {why}", "byoc clean removes it")
 
 
 def how_to_save(error: ByocError, hosts: Sequence[Host]) -> str:
@@ -86,10 +96,13 @@ def how_to_save(error: ByocError, hosts: Sequence[Host]) -> str:
     first = "free some space, then" if isinstance(error, NoSpace) else "to save what the job made"
     if isinstance(error, EngineGone):
         first = "`byoc doctor` looks at the engine; when it answers again"
-    copies = " && ".join(
+    # An engine looks into a container only with all its mounts.
+    gone = dict.fromkeys(path for host in hosts for path in host.gone())
+    commands = [f"mkdir -p {path}" for path in gone]
+    commands += [
         f"docker cp {host.container.name}:{paths.MODEL} {'.' if len(hosts) == 1 else host.name}" for host in hosts
-    )
-    return f"{first}: {copies} (and `byoc clean` when you have it)"
+    ]
+    return f"{first}: {' && '.join(commands)} (and `byoc clean` when you have it)"
 
 
 @contextmanager
@@ -125,6 +138,14 @@ def remove(engine: Engine, hosts: Sequence[Host]) -> None:
         host.container.remove()
         for volume in host.volumes:
             engine.remove_volume(volume)
+
+
+def warn_of_lost_network(hosts: Sequence[Host], job: TrainingJob, progress: Progress) -> None:
+    """Say of whom somebody took the job's network: what a program says of it is hard to understand."""
+    for host in hosts:
+        with suppress(ByocError):  # of a container that is gone something else is said
+            if not host.container.is_on(f"byoc-{job.name}"):
+                progress.warn(f"{host.name} is not on the job's network any more: somebody disconnected it")
 
 
 class _Maker:

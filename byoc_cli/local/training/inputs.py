@@ -61,6 +61,11 @@ class HostInputs:
     pipes: Path | None = None
     feeders: Callable[[], Sequence[PipeFeeder]] = tuple
 
+    @property
+    def mounted(self) -> list[Path]:
+        """What of this machine the host's container shows."""
+        return [source.path for source in self.sources] + ([self.pipes] if self.pipes else [])
+
 
 @contextmanager
 def dealt_inputs(

@@ -11,7 +11,8 @@ from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.background import side_by_side
-from byoc_cli.local.history import stamp
+from byoc_cli.local.history import metrics_of, stamp
+from byoc_cli.local.output import prefixed
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
@@ -46,13 +47,27 @@ def _collect(hosts: list[Host], run: Run, progress: Progress) -> None:
     except results.CannotCollect as error:
         error.hint = how_to_save(error, hosts)
         raise
+    _write_rest_of_log(hosts, run)
     _write_last_word(run)
     shutil.rmtree(run.staging, ignore_errors=True)
     progress.log(f"what {run.name} left is in {run.folder}")
 
 
+def _write_rest_of_log(hosts: list[Host], run: Run) -> None:
+    """Write what the hosts printed since nobody wrote it down; an unfinished line of then comes again."""
+    with run.log.open("a+b") as log:
+        log.seek(0)
+        written = log.readlines()
+        for host in hosts:
+            prefix = f"{host.name} | " if len(hosts) > 1 else ""
+            before = sum(line.startswith(prefix.encode()) for line in written)
+            lines = b"".join(host.container.logs()).splitlines(keepends=True)
+            log.write(prefixed(b"".join(lines[before:]), prefix))
+
+
 def _write_last_word(run: Run) -> None:
     described, now = run.describe(), stamp(time.time())
+    start = runs.seconds(described.get("TrainingStartTime"))
     transitions = described.get("SecondaryStatusTransitions")
     last = {"Status": "Stopped", "StartTime": now, "EndTime": now}
     description = described | {
@@ -61,6 +76,9 @@ def _write_last_word(run: Run) -> None:
         "SecondaryStatusTransitions": [*(transitions if isinstance(transitions, list) else []), last],
         "LastModifiedTime": now,
     }
+    if start:
+        description |= {"TrainingEndTime": now, "TrainingTimeInSeconds": round(time.time() - start, 3)}
+    description["FinalMetricDataList"] = metrics_of(run).final(stamp)
     if run.model_tar.is_file():
         description["ModelArtifacts"] = {"S3ModelArtifacts": run.model_tar.as_uri()}
     try:

@@ -56,8 +56,6 @@ class Record:
         self.transitions.append({"Status": phase, "StartTime": stamp(now)})
         if phase == "Training":
             self.training = (now, now)
-        elif phase == "Uploading" and self.training:
-            self.training = (self.training[0], now)
         with suppress(OSError):
             self.run.write_description(self._fixed | self._state("InProgress", phase))
 
@@ -81,6 +79,8 @@ class Record:
     def _close(self, now: float) -> None:
         if self.transitions:
             self.transitions[-1]["EndTime"] = stamp(now)
+            if self.training and self.transitions[-1]["Status"] == "Training":
+                self.training = (self.training[0], now)
 
     def _state(self, status: str, secondary: str) -> dict[str, Any]:
         times = {"CreationTime": stamp(self.created), "LastModifiedTime": stamp(time.time())}

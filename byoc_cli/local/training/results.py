@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from byoc_cli.contract import paths
-from byoc_cli.engine.types import ContainerGone
+from byoc_cli.engine.types import ContainerGone, EngineGone
 from byoc_cli.errors import ByocError
 from byoc_cli.local.background import side_by_side
-from byoc_cli.local.collect import CannotCollect, cannot_collect, collect, pack
+from byoc_cli.local.collect import CannotCollect, NoSpace, cannot_collect, collect, pack
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.hosts import Host
@@ -33,8 +33,33 @@ def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: s
         ContainerGone: somebody removed a host's container; what the others left is collected.
 
     """
-    try:
+    with _kept(hosts, run):
         _gather(hosts, run, progress, decided_by)
+
+
+@contextmanager
+def _kept(hosts: Sequence[Host], run: Run) -> Iterator[None]:
+    """Let whatever is wrong with collecting be CannotCollect, so that the containers are kept.
+
+    What was removed of the container's mounts, and is ours, is made again.
+    """
+    for host in hosts:
+        for folder in host.gone():
+            if folder.is_relative_to(run.staging):
+                with suppress(OSError):
+                    folder.mkdir(parents=True)
+    try:
+        yield
+    except (NoSpace, ContainerGone, EngineGone):
+        raise
+    except ByocError as error:
+        why = error.message
+        if gone := next((path for host in hosts for path in host.gone()), None):
+            why = (
+                f"what the job left cannot be collected\n{gone} is not there any more, "
+                "and an engine looks into a container only with all that is mounted in it"
+            )
+        raise CannotCollect(why, hint=error.hint) from error
     except OSError as error:
         raise cannot_collect("what the job left", run.folder, error) from error
 
@@ -80,6 +105,7 @@ def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_b
                     f"{place}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-47)",
                     "write it on one host only, or under the host's name",
                 )
+    (run.output / "data").mkdir(parents=True, exist_ok=True)  # a job may have removed it
     side_by_side(
         lambda: pack(run.model, run.model_tar), lambda: pack(run.output / "data", run.output_tar), abandon=lambda: None
     )
@@ -88,10 +114,8 @@ def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_b
 def gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
     """Bring the checkpoints alone: what is left of a host that was interrupted (T-54)."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    try:
+    with _kept(hosts, run):
         _gather_checkpoints(hosts, run, progress)
-    except OSError as error:
-        raise cannot_collect("what the job left", run.folder, error) from error
 
 
 def _gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
@@ -152,8 +176,9 @@ def bring_up_to_date(folder: Path, checkpoints: Path, before: frozenset[Path]) -
         for path in list(_below(new)):
             _move(path, folder / path.relative_to(new))
     except OSError as error:
+        where = error.filename2 or error.filename
         raise ByocError(
-            f"the checkpoints in {folder} cannot be brought up to date\n{error.strerror}: {error.filename}",
+            f"the checkpoints in {folder} cannot be brought up to date\n{error.strerror}: {where}",
             hint=f"the job's are in {checkpoints}: cp -a {checkpoints}/. {folder}" if checkpoints.is_dir() else "",
         ) from error
     finally:

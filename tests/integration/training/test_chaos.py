@@ -122,7 +122,8 @@ class World:
 def world(byoc: Byoc, project: Path, docker_client: docker.DockerClient) -> Iterator[World]:
     world = World(byoc, project, docker_client)
     yield world
-    byoc("clean", "--yes", cwd=project)  # what a test left that failed
+    if any(world.left()):  # by a test that failed
+        byoc("clean", "--yes", cwd=project)
 
 
 @contextmanager
@@ -488,8 +489,7 @@ def test_a_reader_that_has_enough(world: World, hosts: int) -> None:
         process.stdout.close()
         assert process.wait(60) == 141
     assert world.status == ("Stopped", "Stopped")
-    if (world.run / "model/m").exists():  # else it was stopped before it began
-        assert all((world.run / file).is_file() for file in several(hosts, "model/saved"))
+    assert (world.run / "model/saved").is_file(), "of the host whose words nobody read; the other may not have begun"
     assert (world.run / "model.tar.gz").is_file()
     assert world.left() == (0, 0, 0)
 

@@ -90,6 +90,8 @@ def local_train(
         channels=options.fetched(session, asked.channels),
         resources=options.resources(session, asked, given),
     )
+    if job.checkpoints:
+        options.make_checkpoints(job.checkpoints)
     run = runs.create(project, job.name)
     session.console.log(f"job {job.name}: {reference} train")
     description = train(session.engine, project, job, run, session.console)

@@ -172,6 +172,16 @@ def resources(session: Session, job: TrainingJob, given: Given) -> list[Resource
     return found
 
 
+def make_checkpoints(folder: Path) -> None:
+    """Make the folder of --checkpoints where it is not there: the first job of several starts without any."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
+        ) from error
+
+
 def fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:
     """Download what is in S3."""
     from byoc_cli.commands.s3_source import S3Source
@@ -235,16 +245,9 @@ def _sizes(given: Given):  # type: ignore[no-untyped-def]
 
 
 def _checkpoints(folder: Path | None) -> Path | None:
-    """The folder of --checkpoints, made where it is not there: the first job of several starts without any."""
-    if folder is None:
-        return None
-    path = folder.expanduser().resolve()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
-        ) from error
+    path = folder.expanduser().resolve() if folder else None
+    if path and path.exists() and not path.is_dir():
+        raise UsageError(f"--checkpoints {folder}: that is not a folder", hint="--checkpoints DIR")
     return path
 
 

@@ -446,7 +446,7 @@ def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port:
 
 def test_ps_lists_what_is_in_the_engine(byoc: Byoc, endpoint: str, port: int) -> None:
     (row,) = byoc("ps", "--json").data
-    assert set(row) == {"name", "kind", "state", "image", "container", "port", "created", "project"}
+    assert set(row) == {"name", "kind", "host", "state", "image", "container", "port", "created", "project"}
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "running", port)
     table = byoc("ps").stdout.splitlines()
     assert table[0].split() == ["NAME", "KIND", "STATE", "PORT", "AGE"]

@@ -43,6 +43,9 @@ if url:
 print("aws", sorted(name for name in os.environ if "AWS" in name or "ECS" in name), flush=True)
 with open("/opt/ml/input/config/hyperparameters.json") as file:
     then = json.load(file).get("then", "0")
+if then == "wait-once":
+    then = "0" if os.listdir("/opt/ml/checkpoints") else "wait"
+    open("/opt/ml/checkpoints/begun", "w").close()
 if then == "wait":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print("training", flush=True)
@@ -152,8 +155,10 @@ def test_two_jobs_at_once_a_third_and_how_they_end(
     assert '"at": "http://169.254.170.2:' in ran.stderr, "both places are free again"
 
 
-def test_credentials_outlive_an_interruption(byoc: Byoc, project: Path) -> None:
-    words = ("--aws-credentials", "--interrupt-after", "2s", "--max-runtime", "4s", "-p", "then=wait")
+def test_an_interrupted_job_has_them_again(byoc: Byoc, project: Path) -> None:
+    words = ("--aws-credentials", "--interrupt-after", "6s", "-p", "then=wait-once")
     ran = byoc(*WORDS, *words, cwd=project, env=AWS)
-    assert ran.code == 1, ran.stderr
-    assert ran.stderr.count(f'"AccessKeyId": "{KEY}"') == 2, ran.stderr
+    assert ran.code == 0, ran.stderr
+    before, after = ran.stderr.split("starting again, with the checkpoints\n")
+    assert f'"AccessKeyId": "{KEY}"' in before
+    assert f'"AccessKeyId": "{KEY}"' in after

@@ -17,6 +17,8 @@ from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import MachineError
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+ENDS = ("Pushed", "Layer already exists", "Mounted from")
+"""How the last word on a layer begins."""
 
 
 @dataclass(frozen=True)

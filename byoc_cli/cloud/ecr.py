@@ -104,7 +104,9 @@ class Ecr:
         except ByocError as error:
             # The next push would find it there, and leave its settings as they are.
             undo = f"aws ecr delete-repository --repository-name {name} --region {self.account.region}"
-            error.hint = "; ".join(filter(None, (error.hint, f"then delete it (it is empty) and push again: {undo}")))
+            error.hint = "; ".join(
+                filter(None, (error.hint, f"then delete the repository (it is empty), and push again: {undo}"))
+            )
             raise
 
     def login(self) -> tuple[str, str, str]:

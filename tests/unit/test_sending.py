@@ -1,4 +1,4 @@
-"""When a push that failed is tried again, and when not: an engine that says what a test wants, a clock of the test's."""
+"""When a failed push is tried again, and when not: an engine that says what a test wants, a clock of the test's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def end() -> Message:
 
 @dataclass
 class World:
-    """docker-py's client as far as a push needs it, and the time; each attempt takes `seconds` and says its messages."""
+    """docker-py's client as far as a push needs it, and the time. An attempt takes `seconds` and says its messages."""
 
     attempts: list[tuple[float, list[Message | str]]]
     now: float = 0.0
@@ -78,7 +78,7 @@ class World:
 
 @pytest.mark.parametrize("error", [THROTTLED, EXPIRED, 'Put "http://x/v2/y": write: broken pipe'])
 def test_a_push_that_went_on_for_long_is_tried_again_when_it_breaks_in_the_middle(error: str) -> None:
-    layers = [sent("aaa", 3000), ended("aaa"), sent("bbb", 3000), sent("bbb", 6000), error]
+    layers: list[Message | str] = [sent("aaa", 3000), ended("aaa"), sent("bbb", 3000), sent("bbb", 6000), error]
     world = World([(1200.0, layers), (1.0, [ended("aaa", "Layer already exists"), ended("bbb"), end()])])
     assert world.send() == DIGEST
     assert world.logins == (2 if error == EXPIRED else 1)

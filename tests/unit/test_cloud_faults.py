@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 
 import pytest
 from botocore import exceptions as boto
@@ -135,7 +136,8 @@ def test_a_proxy_s_page_has_a_number_for_a_code(code: str) -> None:
 
 
 def test_a_page_that_is_parsed_as_xml_has_no_code() -> None:
-    error = boto.ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 407}}, "GetCallerIdentity")
+    response: Any = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 407}}
+    error = boto.ClientError(response, "GetCallerIdentity")
     fault = translated(error)
     assert type(fault) is MachineError
     assert fault.message == "x cannot be done\nnot AWS but something in between answered, with HTTP status 407"

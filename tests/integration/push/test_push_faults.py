@@ -116,12 +116,12 @@ def test_a_credential_with_a_newline_is_refused_and_not_shown(shop: Shop, end: s
 @pytest.mark.parametrize(
     ("config", "variables", "said"),
     [
-        ("credential_process = /no/such/program", {}, r"the credentials cannot be read: .*'/no/such/program'"),
-        ("credential_process = echo nonsense", {}, "the credentials cannot be read: Expecting value: .*"),
+        ("credential_process = /no/such/program", {}, ".*'/no/such/program'"),
+        ("credential_process = echo nonsense", {}, "Expecting value: .*"),
         (
             "",
             {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ci"},
-            "the credentials cannot be read: .*'/no/token'",
+            ".*'/no/token'",
         ),
         (
             f"role_arn = arn:aws:iam::{ACCOUNT}:role/x\nsource_profile = gone",
@@ -136,7 +136,7 @@ def test_credentials_that_cannot_be_had(shop: Shop, config: str, variables: dict
     (shop.home / ".aws" / "config").write_text(f"[default]\n{config}\n")
     ran = shop.push(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **variables)
     hint = r"hint: look into ~/\.aws/config, ~/\.aws/credentials and the variables AWS_\*"
-    check(ran, 3, f"error: (AWS in {REGION}|the AWS profile) cannot be used", said, "", hint)
+    check(ran, 3, f"error: (AWS in {REGION}|the AWS profile|the AWS credentials) cannot be (used|read)", said, "", hint)
 
 
 def sso(shop: Shop, expires: str) -> dict[str, str]:

@@ -139,6 +139,17 @@ def test_credentials_that_cannot_be_had(shop: Shop, config: str, variables: dict
     check(ran, 3, f"error: (AWS in {REGION}|the AWS profile|the AWS credentials) cannot be (used|read)", said, "", hint)
 
 
+def test_credentials_that_are_renewed_and_have_expired_all_the_same(shop: Shop) -> None:
+    old = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}
+    program = shop.home / "give"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(old | {'Expiration': '2020-01-01T00:00:00Z'})}'\n")
+    program.chmod(0o755)
+    (shop.home / ".aws").mkdir()
+    (shop.home / ".aws" / "config").write_text(f"[default]\ncredential_process = {program}\n")
+    ran = shop.push(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    check(ran, 3, "error: your AWS credentials cannot be used", ".*still expired.*", "", f".*{re.escape(LOGIN)}")
+
+
 def sso(shop: Shop, expires: str) -> dict[str, str]:
     """A profile of SSO, whose cached token has expired, or is not there."""
     (shop.home / ".aws" / "sso" / "cache").mkdir(parents=True)

@@ -6,6 +6,7 @@ botocore alone: boto3 around it takes half as long again to import, and a push t
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def identity() -> str:
     """
     with faults.translated("AWS credentials do not work"):
         session = open_session("")
-        if session.get_credentials() is None:
+        if found_credentials(session) is None:
             raise MachineError(
                 "no AWS credentials", hint="only push and cloud jobs need them: `aws configure`, or AWS_PROFILE"
             )
@@ -94,12 +95,33 @@ def credentials(session: Any) -> Any:
     """Return the session's credentials, in botocore's form.
 
     Raises:
-        MachineError: there are none.
+        MachineError: there are none, or they are of no use.
 
     """
-    found = session.get_credentials()
+    found = found_credentials(session)
     if found is None:
         raise MachineError("there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN)
+    return found
+
+
+def found_credentials(session: Any) -> Any:
+    """Look for credentials, and at them; asks for temporary ones where the profile says so; None where there are none.
+
+    Raises:
+        MachineError: they cannot be read, have expired for good, or hold a blank.
+
+    """
+    try:
+        found = session.get_credentials()
+        parts = found.get_frozen_credentials()[:3] if found else ()
+    # A credential_process that is not there or says nonsense, a token file that is gone: botocore lets them through.
+    except (OSError, json.JSONDecodeError) as error:
+        raise MachineError(f"the AWS credentials cannot be read\n{error}", hint=faults.LOOK) from error
+    except RuntimeError as error:  # renewed, and expired all the same
+        raise MachineError(f"your AWS credentials cannot be used\n{error}", hint=faults.LOGIN) from error
+    # A file's last newline, mostly. It would be refused as a header, in an error that shows all of the token.
+    if any(re.search(r"\s", part or "") for part in parts):
+        raise MachineError("the AWS credentials have a blank or a newline in them", hint=f"take it off: {faults.LOOK}")
     return found
 
 

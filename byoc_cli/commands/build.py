@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import push_words
 from byoc_cli.commands.options import Outcome, Session, pairs, path_of
 from byoc_cli.commands.push import ProfileOption, RegionOption, RepositoryOption, order_of, push_order
 from byoc_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from byoc_cli.project import Project
 
 EXAMPLES = """
   byoc build
@@ -67,7 +71,7 @@ def build(
     from byoc_cli.local.building import BuildOptions, build_project
 
     project = session.project(folder)
-    _check_push(region, profile, repository, push=push)
+    regions = _regions(project, tag, region, profile, repository, push=push)
     options = BuildOptions(
         tag=tag,
         platform=platform,
@@ -83,7 +87,7 @@ def build(
     seconds = time.monotonic() - start
     session.console.log(f"{reference}: {image.size / 1e6:,.0f} MB, {seconds:.1f} s")
     if push:
-        return push_order(session, order_of(project, (reference, image), repository), region, profile)
+        return push_order(session, order_of(project, (reference, image), repository), regions, profile)
     data = {
         "image": reference,
         "id": image.id,
@@ -94,17 +98,14 @@ def build(
     return Outcome(data, lambda console: console.result(reference))
 
 
-def _check_push(region: list[str], profile: str, repository: str, *, push: bool) -> None:
-    """See that there is a region to push to, before the build takes its time."""
+def _regions(project: Project, tag: str, region: list[str], profile: str, repository: str, *, push: bool) -> list[str]:
+    """Return the regions to push to: wrong words are said before the build takes its time."""
     if push:
-        from byoc_cli.cloud import account, ecr  # late: a build alone needs no AWS
-
-        account.regions(region, profile)
-        if repository:
-            ecr.check_repository_name(repository)
-    elif region or repository:
+        return push_words.places(project, tag, region, profile, repository)
+    if region or repository:
         option = "--region" if region else "--repository"
         raise UsageError(f"{option} goes with --push", hint=f"byoc build --push {option} …")
+    return []
 
 
 def _secrets(values: list[str]) -> dict[str, Path]:

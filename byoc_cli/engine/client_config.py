@@ -22,7 +22,7 @@ def logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]
     The CLI asks a credential helper, a script that prints what stands in our child's environment. The rest of the
     user's Docker configuration (contexts, plugins, other registries) is seen through links.
     """
-    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    own = _folder()
     with tempfile.TemporaryDirectory(prefix="byoc-login-") as name:
         folder = Path(name)
         for entry in own.iterdir() if own.is_dir() else ():
@@ -46,6 +46,20 @@ def logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]
             for host, login in credentials.items()
         }
         yield {"DOCKER_CONFIG": name, "PATH": f"{name}{os.pathsep}{os.environ.get('PATH', '')}"} | answers
+
+
+def check() -> None:
+    """See that the user's Docker configuration can be read, if there is one.
+
+    Raises:
+        MachineError: it cannot.
+
+    """
+    _read(_folder() / "config.json")
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -84,8 +84,9 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print a result for people and for `$(…)`."""
-        self._stdout.write(text + "\n")
-        self._stdout.flush()
+        with _written():
+            self._stdout.write(text + "\n")
+            self._stdout.flush()
 
     def json(self, content: Any) -> None:
         """Print a result for programs: one JSON document on one line, readable on a terminal."""
@@ -94,9 +95,10 @@ class Console:
 
     def raw(self, data: bytes) -> None:
         """Print bytes as they are."""
-        self._stdout.flush()
-        self._binary(self._stdout).write(data)
-        self._binary(self._stdout).flush()
+        with _written():
+            self._stdout.flush()
+            self._binary(self._stdout).write(data)
+            self._binary(self._stdout).flush()
 
     @property
     def width(self) -> int:
@@ -209,6 +211,18 @@ class Console:
     @staticmethod
     def _binary(stream: TextIO) -> Any:
         return getattr(stream, "buffer", None) or _Decoding(stream)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say that a result could not be printed: a full disk, a closed stdout. A reader that is gone is another thing."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: stdout is closed
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ByocError(f"the result cannot be written to stdout\n{reason}", hint="see where stdout goes") from error
 
 
 class _Decoding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,27 @@ def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
     heavy = ["docker", "boto3", "botocore", "rich", "requests", "urllib3", "PIL", "matplotlib", "psutil", "isal"]
     ran = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">/dev/full", 1, "error: the result cannot be written to stdout\nNo space left on device\n\nhint: "),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_a_stdout_that_takes_nothing(tmp_path: Path, redirection: str, code: int, said: str) -> None:
+    run = tmp_path / ".byoc/runs/job"
+    run.mkdir(parents=True)
+    (run / "job.json").write_text('{"TrainingJobName": "job", "TrainingJobStatus": "Completed"}')
+    ran = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m byoc_cli runs {redirection}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code
+    assert ran.stderr.startswith(said)
+    assert "Traceback" not in ran.stderr

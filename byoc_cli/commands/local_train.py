@@ -44,6 +44,7 @@ def local_train(
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
     name: options.NameOption = "",
+    shell_on_failure: options.ShellOption = False,
     build: Annotated[bool, typer.Option("--build", help="Build the project's image first.")] = False,
 ) -> Outcome:
     """Train as SageMaker does: /opt/ml laid out, `IMAGE train` run, model and output collected; print the run's folder.
@@ -75,6 +76,7 @@ def local_train(
         entrypoint=entrypoint,
         arguments=arguments,
     )
+    attach = options.attach(session) if shell_on_failure else None
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
@@ -94,7 +96,7 @@ def local_train(
         options.make_checkpoints(job.checkpoints)
     run = runs.create(project, job.name)
     session.console.log(f"job {job.name}: {reference} train")
-    description = train(session.engine, project, job, run, session.console)
+    description = train(session.engine, project, job, run, session.console, attach)
     return Outcome(description, lambda console: console.result(_shown(run.folder)))
 
 

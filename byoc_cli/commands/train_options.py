@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from byoc_cli.local.channels import Channel
     from byoc_cli.local.resources import Resources
     from byoc_cli.local.training import TrainingJob
+    from byoc_cli.local.training.failure_shell import Attach
     from byoc_cli.project import Project
 
 _CHANNEL_HELP = (
@@ -95,6 +96,14 @@ ArgumentsOption = Annotated[
     list[str],
     typer.Option(
         "--arguments", metavar="WORDS", help="In the place of `train`: words, or a JSON list.", show_default=False
+    ),
+]
+
+ShellOption = Annotated[
+    bool,
+    typer.Option(
+        "--shell-on-failure",
+        help="Where the job fails, open a shell in a container like the failed one, with its /opt/ml.",
     ),
 ]
 
@@ -180,6 +189,22 @@ def make_checkpoints(folder: Path) -> None:
         raise UsageError(
             f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
         ) from error
+
+
+def attach(session: Session) -> Attach:
+    """How --shell-on-failure gets the user to a container.
+
+    Raises:
+        UsageError: there is no terminal.
+        MachineError: there is no docker client.
+
+    """
+    from byoc_cli.engine import terminal
+
+    if not session.console.interactive:
+        raise UsageError("--shell-on-failure: there is no terminal for a shell", hint="leave it out")
+    client = terminal.client()
+    return lambda container: terminal.attach(client, container.id)
 
 
 def fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:

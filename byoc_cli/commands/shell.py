@@ -1,19 +1,30 @@
-"""`byoc shell`."""
+"""`byoc shell`, and how --shell-on-failure gets the user to a container."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from byoc_cli.commands.options import Outcome, Session, job_names
 from byoc_cli.errors import UsageError
 
+if TYPE_CHECKING:
+    from byoc_cli.local.training.failure_shell import Attach
+
 EXAMPLES = """
   byoc shell
   byoc shell my-model-2026-11-23-10-00-00-000 --host algo-2
   byoc shell -- nvidia-smi
 """
+
+OnFailureOption = Annotated[
+    bool,
+    typer.Option(
+        "--shell-on-failure",
+        help="Where the job fails, open a shell in a container like the failed one, with its /opt/ml.",
+    ),
+]
 
 
 def shell(
@@ -58,3 +69,19 @@ def shell(
     if not command:
         session.console.log(f"{words[0]} in {thing.name}; exit leaves it")
     return Outcome(exit_code=terminal.execute(client, thing.id, words, terminal=at_terminal))
+
+
+def attach_to_failed(session: Session) -> Attach:
+    """Give what makes a container's terminal the user's, for --shell-on-failure.
+
+    Raises:
+        UsageError: there is no terminal.
+        MachineError: there is no docker client.
+
+    """
+    from byoc_cli.engine import terminal
+
+    if not session.console.interactive:
+        raise UsageError("--shell-on-failure: there is no terminal for a shell", hint="leave it out")
+    client = terminal.client()
+    return lambda container: terminal.attach(client, container.id)

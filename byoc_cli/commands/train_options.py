@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
+from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from byoc_cli.local.channels import Channel
     from byoc_cli.local.resources import Resources
     from byoc_cli.local.training import TrainingJob
-    from byoc_cli.local.training.failure_shell import Attach
     from byoc_cli.project import Project
 
 _CHANNEL_HELP = (
@@ -99,14 +99,6 @@ ArgumentsOption = Annotated[
     ),
 ]
 
-ShellOption = Annotated[
-    bool,
-    typer.Option(
-        "--shell-on-failure",
-        help="Where the job fails, open a shell in a container like the failed one, with its /opt/ml.",
-    ),
-]
-
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -129,6 +121,8 @@ class Given:
     network_isolation: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    profile: str = ""
+    entry_script: str = ""
 
 
 def requested(session: Session, project: Project, reference: str, given: Given) -> TrainingJob:
@@ -160,6 +154,7 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),
     )
+    job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
     return job
@@ -189,22 +184,6 @@ def make_checkpoints(folder: Path) -> None:
         raise UsageError(
             f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
         ) from error
-
-
-def attach(session: Session) -> Attach:
-    """How --shell-on-failure gets the user to a container.
-
-    Raises:
-        UsageError: there is no terminal.
-        MachineError: there is no docker client.
-
-    """
-    from byoc_cli.engine import terminal
-
-    if not session.console.interactive:
-        raise UsageError("--shell-on-failure: there is no terminal for a shell", hint="leave it out")
-    client = terminal.client()
-    return lambda container: terminal.attach(client, container.id)
 
 
 def fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:

@@ -14,6 +14,7 @@ from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
+from byoc_cli.local.training.drivers import with_drivers
 from byoc_cli.local.training.execution import Cause, Ending, Execution
 from byoc_cli.local.training.failure_shell import Attach, failure_shell
 from byoc_cli.local.training.hosts import Host, job_hosts, remove
@@ -43,7 +44,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after the container was stopped and its results collected.
 
     """
-    record = Record(job, run, project)
+    record = Record(with_drivers(job, run), run, project)
     with Interrupts(progress.log) as interrupts:
         try:
             ending = _Training(engine, record, progress, interrupts, attach).to_its_end()

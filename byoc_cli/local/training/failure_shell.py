@@ -17,7 +17,7 @@ from byoc_cli.local.training.hosts import Host
 class Attach(Protocol):
     """Makes a container's terminal the user's; what does so is of another layer."""
 
-    def __call__(self, container: Container) -> object:
+    def __call__(self, container: Container, /) -> object:
         """Start the container, and return when it has ended."""
 
 

@@ -12,6 +12,7 @@ import typer
 
 from byoc_cli.commands import train_options as options
 from byoc_cli.commands.options import EnvOption, ImageArgument, Outcome, Session
+from byoc_cli.commands.own_credentials import own_credentials
 from byoc_cli.commands.profiles import AsOption, EntryScriptOption
 from byoc_cli.commands.shell import OnFailureOption, attach_to_failed
 from byoc_cli.contract import sdk_v3, training
@@ -47,6 +48,7 @@ def local_train(
     checkpoints: options.CheckpointsOption = None,
     interrupt_after: options.InterruptAfterOption = "",
     network_isolation: options.IsolationOption = False,
+    aws_credentials: options.AwsCredentialsOption = False,
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
     as_: AsOption = "",
@@ -81,6 +83,7 @@ def local_train(
         interrupt_after=interrupt_after,
         checkpoints=checkpoints,
         network_isolation=network_isolation,
+        aws_credentials=aws_credentials,
         entrypoint=entrypoint,
         arguments=arguments,
         profile=as_,
@@ -90,6 +93,7 @@ def local_train(
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
+    credentials = own_credentials(session.console) if aws_credentials else None
     if build:
         _build(session, project, image)
     reference, found = session.image(image, project)
@@ -101,6 +105,7 @@ def local_train(
         reference=reference,
         channels=options.fetched(session, asked.channels),
         resources=options.resources(session, asked, given),
+        aws_credentials=credentials,
     )
     if job.checkpoints:
         options.make_checkpoints(job.checkpoints)

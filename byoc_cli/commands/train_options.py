@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
+from byoc_cli.commands.own_credentials import check_possible
 from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
 
@@ -82,6 +83,12 @@ CheckpointsOption = Annotated[
         metavar="DIR", help="Start with these checkpoints, and bring them up to date afterwards.", show_default=False
     ),
 ]
+AwsCredentialsOption = Annotated[
+    bool,
+    typer.Option(
+        "--aws-credentials", help="Let the containers use your AWS credentials, which they get as in the cloud."
+    ),
+]
 IsolationOption = Annotated[bool, typer.Option("--network-isolation", help="No network but to the other hosts.")]
 EntrypointOption = Annotated[
     list[str],
@@ -119,6 +126,7 @@ class Given:
     interrupt_after: str = ""
     checkpoints: Path | None = None
     network_isolation: bool = False
+    aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
     profile: str = ""
@@ -157,6 +165,8 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
     job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
+    if given.aws_credentials:
+        check_possible(job)
     return job
 
 

@@ -60,6 +60,10 @@ class DockerContainer:
             timeout=self.api.timeout,
         )
 
+    def connect(self, network: str) -> None:
+        with faults.translated():
+            self.api.connect_container_to_network(self.id, network)
+
     def start(self) -> None:
         with faults.translated():
             # Attached before the start, so that not a byte is missed.

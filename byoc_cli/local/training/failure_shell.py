@@ -39,6 +39,8 @@ def failure_shell(engine: Engine, host: Host, attach: Attach, interrupts: Interr
     try:
         shell = shell_of(host.container)
         made.append(engine.create(_spec(host, shell)))
+        for network in host.networks:
+            made[0].connect(network)
         progress.log(
             f"{host.name} failed: {shell} in a new container of its image, with its {paths.ROOT} (exit leaves it; what "
             "is changed there is not kept)"

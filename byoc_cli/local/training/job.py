@@ -9,6 +9,7 @@ from pathlib import Path
 from byoc_cli.contract import channels, sdk_v3, training
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
+from byoc_cli.local.credentials import Provider
 from byoc_cli.local.resources import Resources
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
@@ -21,8 +22,8 @@ class TrainingJob:
     `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments, () for none (T-02 to T-04);
     `max_runtime` and `interrupt_after` are seconds, None for never; `checkpoints` is a folder of this machine that is
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
-    of all where there is one. `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, ""
-    for none (T-09).
+    of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
+    `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, "" for none (T-09).
     """
 
     name: str
@@ -43,6 +44,7 @@ class TrainingJob:
     max_runtime: float | None = None
     interrupt_after: float | None = None
     checkpoints: Path | None = None
+    aws_credentials: Provider | None = None
 
     @property
     def hosts(self) -> list[str]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from byoc_cli.engine.builders import clients
 from byoc_cli.errors import MachineError
 
+_STDIN, _STDERR = 0, 2  # what a child inherits, whatever sys.stdin is
+
 # The CLI's own are Ctrl-P Ctrl-Q: it keeps each Ctrl-P, which a shell's history needs, until the next key.
 _DETACH_KEYS = ("--detach-keys", "ctrl-@,ctrl-@")
 
@@ -42,7 +44,7 @@ def attach(client: str, container: str) -> int:
 
     What it prints goes to our stderr: stdout is for byoc's own result.
     """
-    return _run([client, "start", "--attach", "--interactive", *_DETACH_KEYS, container], stdout=sys.stderr.fileno())
+    return _run([client, "start", "--attach", "--interactive", *_DETACH_KEYS, container], stdout=_STDERR)
 
 
 def _run(words: Sequence[str], *, stdout: int | None = None) -> int:
@@ -60,12 +62,11 @@ def _terminal_as_it_was() -> Iterator[None]:
     try:
         import termios  # not on Windows
 
-        number = sys.stdin.fileno()
-        before = termios.tcgetattr(number)
-    except (ImportError, OSError, ValueError, termios.error):
+        before = termios.tcgetattr(_STDIN)
+    except (ImportError, termios.error):
         yield
         return
     try:
         yield
     finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+        termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)

@@ -12,6 +12,9 @@ import pytest
 
 from byoc_cli.engine.types import Container, ContainerSpec
 from byoc_cli.errors import ByocError, Interrupted
+from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.training.failure_shell import failure_shell
+from byoc_cli.local.training.hosts import Host
 from tests.fakes import Box, FakeContainer, Program
 from tests.unit.test_training_hosts import waiting
 from tests.unit.training_world import Printed, World, failing, good
@@ -157,3 +160,18 @@ def test_whatever_happens_it_is_removed(world: World) -> None:
     with pytest.raises(Interrupted):
         world.train(with_shell(failing()))
     assert world.engine.empty
+
+
+def test_it_is_on_every_network_of_the_host(world: World) -> None:
+    world.engine.add_image("i:latest")
+    made = world.engine.create(ContainerSpec("i:latest", ["train"], "byoc-j", {}, network="own"))
+    made.inside("/bin").mkdir()
+    made.inside("/bin/sh").touch()
+    host = Host("algo-1", made, world.engine.specs[0], networks=["credentials"])
+    networks: list[str] = []
+    failure_shell(
+        *(world.engine, host, lambda shell: networks.extend(world.engine.lives[shell.id].networks)),
+        *(Interrupts(print), world.told),
+    )
+    assert networks == ["own", "credentials"]
+    made.remove()

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from byoc_cli.engine.builders import clients
 from byoc_cli.errors import MachineError
@@ -69,4 +69,7 @@ def _terminal_as_it_was() -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # it was closed meanwhile
+            # Only then: a byoc in the background would be stopped for it.
+            if termios.tcgetattr(_STDIN) != before:
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)

@@ -68,7 +68,11 @@ class DockerContainer:
         with faults.translated():
             # Attached before the start, so that not a byte is missed.
             self._output = self.api.attach(self.id, stdout=True, stderr=True, stream=True, demux=True)
-            self.api.start(self.id)
+            try:
+                self.api.start(self.id)
+            except BaseException:
+                self._let_go()
+                raise
 
     def output(self) -> Iterator[tuple[Stream, bytes]]:
         with faults.translated():
@@ -77,6 +81,12 @@ class DockerContainer:
                     yield "stdout", stdout
                 if stderr:
                     yield "stderr", stderr
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the connection of the attach, which docker-py leaves to the garbage collector."""
+        with suppress(AttributeError, OSError, docker.errors.DockerException):  # what was never attached has no close
+            self._output.close()  # type: ignore[attr-defined]
 
     def wait(self) -> Exit:
         with faults.translated():

@@ -25,9 +25,10 @@ from byoc_cli.commands import (
     push,
     runs,
     serve,
+    shell,
     stop,
 )
-from byoc_cli.commands.options import Doors, command
+from byoc_cli.commands.options import Command, Doors, command
 from byoc_cli.console import Console
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted
 
@@ -43,6 +44,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("runs", runs.runs, runs.EXAMPLES, "List the training jobs that were run here."),
     ("metrics", metrics.metrics, metrics.EXAMPLES, "Print a job's metrics, and draw their curves."),
     ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
+    ("shell", shell.shell, shell.EXAMPLES, "Open a shell in a container that runs."),
     ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
     ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
@@ -86,7 +88,7 @@ def make() -> typer.Typer:
 
     for name, function, examples, short in COMMANDS:
         text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
-        app.command(name, help=text, short_help=short)(command(function))
+        app.command(name, cls=Command, help=text, short_help=short)(command(function))
     return app
 
 

@@ -609,6 +609,16 @@ class EngineContract:
         container.start()
         assert _of("stdout", list(container.output())) == b"kept\n"
 
+    def test_a_container_with_the_mounts_of_another(self, make: Callable[..., Container]) -> None:
+        first = make("write", mounts=[Mount("/opt/ml/model")])
+        first.start()
+        first.wait()
+        second = make("talk", volumes_from=first.id, terminal=True)
+        assert "model/1/weights" in _untar(second.get("/opt/ml/model"))
+        second.put("/opt/ml/model", tar({"more": b"m"}))
+        second.remove()
+        assert {"model/1/weights", "model/more"} <= set(_untar(first.get("/opt/ml/model"))), "they are the first's"
+
     def test_an_overlay_shows_a_folder_and_keeps_it_as_it_is(
         self, engine: Engine, image: str, make: Callable[..., Container], project: str, tmp_path: Path
     ) -> None:

@@ -76,7 +76,7 @@ class Box:
         self.memory = spec.memory
         self.shm_size = spec.shm_size or 64 << 20
         self._folder = folder
-        self._mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
+        self.mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
         self._ports = ports
         self.signals: list[int] = []
         self._came = threading.Condition()
@@ -84,7 +84,7 @@ class Box:
     def path(self, place: str) -> Path:
         """Where a path of the container really is."""
         place = posixpath.normpath(place)
-        for target, source in self._mounts.items():
+        for target, source in self.mounts.items():
             if place == target or place.startswith(target + "/"):
                 return source / place[len(target) + 1 :]
         return self._folder / place.lstrip("/")
@@ -208,6 +208,11 @@ class FakeContainer:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(source.read())
                 target.chmod(member.mode)
+
+    @property
+    def mounts(self) -> Mapping[str, Path]:
+        """Where the files of each mount are."""
+        return self._life.box.mounts
 
     def inside(self, place: str) -> Path:
         """Where a path of the container really is."""
@@ -413,7 +418,8 @@ class FakeEngine:
 
     def _mount(self, spec: ContainerSpec) -> tuple[dict[str, Path], list[str]]:
         """Where each mount's files are, and the volumes that were made for this container alone."""
-        mounts, fresh = {}, []
+        mounts = dict(self.container(spec.volumes_from).mounts) if spec.volumes_from else {}
+        fresh = []
         for mount in spec.mounts:
             if mount.source.startswith("/"):
                 mounts[mount.target] = Path(mount.source) if self.sees_files else self._folder(secrets.token_hex(8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +13,14 @@ import typer
 from byoc_cli.commands import train_options as options
 from byoc_cli.commands.options import EnvOption, ImageArgument, Outcome, Session
 from byoc_cli.commands.own_credentials import own_credentials
+from byoc_cli.commands.profiles import AsOption, EntryScriptOption
+from byoc_cli.commands.shell import OnFailureOption, attach_to_failed
+from byoc_cli.contract import sdk_v3, training
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.types import Image
+    from byoc_cli.local.training import TrainingJob
     from byoc_cli.project import Project
 
 EXAMPLES = """
@@ -23,6 +28,7 @@ EXAMPLES = """
   byoc local-train --hyperparam train-steps=100
   byoc local-train my-model:v2 --channel training=./data --env WANDB_API_KEY
   byoc local-train --channel training=s3://bucket/data,mode=Pipe --instance-count 2
+  byoc local-train --as sdk-v3 --channel code=./src --entry-script train.py
   byoc local-train --build --instance-type ml.m5.xlarge --max-runtime 10m --name first-try
 """
 
@@ -45,7 +51,10 @@ def local_train(
     aws_credentials: options.AwsCredentialsOption = False,
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
+    as_: AsOption = "",
+    entry_script: EntryScriptOption = "",
     name: options.NameOption = "",
+    shell_on_failure: OnFailureOption = False,
     build: Annotated[bool, typer.Option("--build", help="Build the project's image first.")] = False,
 ) -> Outcome:
     """Train as SageMaker does: /opt/ml laid out, `IMAGE train` run, model and output collected; print the run's folder.
@@ -77,7 +86,10 @@ def local_train(
         aws_credentials=aws_credentials,
         entrypoint=entrypoint,
         arguments=arguments,
+        profile=as_,
+        entry_script=entry_script,
     )
+    attach = attach_to_failed(session) if shell_on_failure else None
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
@@ -98,8 +110,8 @@ def local_train(
     if job.checkpoints:
         options.make_checkpoints(job.checkpoints)
     run = runs.create(project, job.name)
-    session.console.log(f"job {job.name}: {reference} train")
-    description = train(session.engine, project, job, run, session.console)
+    session.console.log(f"job {job.name}: {reference} {_words(job)}")
+    description = train(session.engine, project, job, run, session.console, attach)
     return Outcome(description, lambda console: console.result(_shown(run.folder)))
 
 
@@ -119,6 +131,13 @@ def _warn_if_stale(session: Session, project: Project, image: Image) -> None:
 
     if stale(project, image):
         session.console.warn(f"the image is older than its source in {project.root}", "byoc build, or --build")
+
+
+def _words(job: TrainingJob) -> str:
+    """What is started, in short."""
+    if job.as_sdk_v3:
+        return f"as {sdk_v3.PROFILE}{job.entry_script and ': '}{job.entry_script}"
+    return shlex.join([*job.entrypoint, *job.arguments] or [training.COMMAND])
 
 
 def _shown(folder: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from byoc_cli.console import Console
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
@@ -95,10 +96,14 @@ class Session:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has to show: `data` with --json, else what `show` prints."""
+    """What a command has to show: `data` with --json, else what `show` prints.
+
+    `exit_code` is another one than 0 only where it is not byoc's own: that of a program which byoc ran for the user.
+    """
 
     data: Any = None
     show: Callable[[Console], None] | None = None
+    exit_code: int = 0
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -122,6 +127,8 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
                     console.json(outcome.data)
             elif outcome.show:
                 outcome.show(console)
+            if outcome.exit_code:
+                raise typer.Exit(outcome.exit_code)
         except BrokenPipeError as error:  # Typer would end with 1
             raise Interrupted(READER_GONE - 128) from error
         finally:
@@ -136,6 +143,22 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+class Command(TyperCommand):
+    """A command whose `command` argument, if it has one, is all that stands behind `--`, and nothing of it another's.
+
+    Click itself forgets where the `--` was: of `byoc shell -- ls` it would make the name `ls`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words before `--` as usual."""
+        if "--" not in args or all(parameter.name != "command" for parameter in self.params):
+            return super().parse_args(ctx, args)
+        at = args.index("--")
+        rest = super().parse_args(ctx, args[:at])
+        ctx.params["command"] = [*(ctx.params["command"] or ()), *args[at + 1 :]]
+        return rest
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import typer
 
 from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
 from byoc_cli.commands.own_credentials import check_possible
+from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Given:
     aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    profile: str = ""
+    entry_script: str = ""
 
 
 def requested(session: Session, project: Project, reference: str, given: Given) -> TrainingJob:
@@ -159,6 +162,7 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),
     )
+    job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
     if given.aws_credentials:

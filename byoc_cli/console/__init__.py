@@ -76,6 +76,11 @@ class Console:
         """Whether stdout is a terminal."""
         return self._stdout.isatty()
 
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked: stdin and stderr are a terminal."""
+        return self._stdin.isatty() and self._stderr.isatty()
+
     def muted(self) -> Console:
         """The same, saying warnings and errors only."""
         return Console(quiet=True, stdout=self._stdout, stderr=self._stderr, stdin=self._stdin)
@@ -194,7 +199,7 @@ class Console:
             UsageError: there is nobody to ask.
 
         """
-        if not (self._stdin.isatty() and self._stderr.isatty()):
+        if not self.interactive:
             raise UsageError("nobody is there to be asked (no terminal)", hint=f"say {otherwise}")
         self.err.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
         return self._stdin.readline().strip().lower() in {"y", "yes"}

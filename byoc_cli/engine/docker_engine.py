@@ -112,6 +112,8 @@ class DockerEngine:
                     labels=dict(spec.labels),
                     environment=dict(spec.environment),
                     ports=list(spec.ports),
+                    tty=spec.terminal,
+                    stdin_open=spec.terminal,
                     host_config=self._host_config(spec),
                     networking_config=self._networking(spec),
                 )
@@ -181,6 +183,7 @@ class DockerEngine:
             mem_limit=spec.memory or None,
             memswap_limit=spec.memory or None,  # of memory and swap together: no swap
             shm_size=spec.shm_size or None,
+            volumes_from=[spec.volumes_from] if spec.volumes_from else None,
         )
 
     def _networking(self, spec: ContainerSpec) -> Any:

@@ -46,7 +46,8 @@ class ContainerSpec:
     network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
     the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
     the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
-    limit; 64 MiB).
+    limit; 64 MiB). `volumes_from` is a container whose mounts it has as well; `terminal` gives it one, for
+    `terminal.attach`.
     """
 
     image: str
@@ -64,6 +65,8 @@ class ContainerSpec:
     cpuset: str = ""
     memory: int = 0
     shm_size: int = 0
+    volumes_from: str = ""
+    terminal: bool = False
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,11 @@ class Run:
         return Run(self.folder / "hosts" / host)
 
     @property
+    def drivers(self) -> Path:
+        """The channel `sm_drivers`, where it is byoc's own (T-09)."""
+        return self.folder / "sm_drivers"
+
+    @property
     def staging(self) -> Path:
         """What only lasts as long as the job."""
         return self.folder / ".staging"

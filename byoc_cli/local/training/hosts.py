@@ -25,11 +25,13 @@ from byoc_cli.project import Project
 
 @dataclass
 class Host:
-    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are."""
+    """One host: `spec` is what its container is made of, `empty` what `look` saw of what most jobs leave as it is."""
 
     name: str
     container: Container
+    spec: ContainerSpec
     volumes: Sequence[str] = ()
+    networks: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
 
 
@@ -139,18 +141,18 @@ class _Maker:
         """Make a host; where the engine cannot mount an overlay, its channels are read-only."""
         overlays, made = self._overlays(host, inputs)
         try:
-            return Host(host, self._laid_out(host, inputs, overlays, network_is_there), made)
+            return self._laid_out(host, inputs, overlays, made, network_is_there)
         except ByocError:
             if not made:
                 raise
             # Only what is asked of it tells what an engine can mount; whatever else is wrong shows again.
             for volume in made:
                 self._engine.remove_volume(volume)
-            container = self._laid_out(host, inputs, {}, network_is_there)
+            laid_out = self._laid_out(host, inputs, {}, (), network_is_there)
             if self._overlays_work:
                 self._progress.log("this engine has no overlay to give: the channels are read-only")
             self._overlays_work = False
-            return Host(host, container)
+            return laid_out
 
     def _overlays(self, host: str, inputs: HostInputs) -> tuple[dict[str, str], Sequence[str]]:
         """Create the volumes for what may be written to: (channel to volume, all that was made)."""
@@ -166,23 +168,35 @@ class _Maker:
         return volumes, self._engine.create_overlays(folders, self._job.image.id, self.labels(host))
 
     def _laid_out(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
-        container = self._create(host, inputs, overlays, network_is_there)
+        self,
+        host: str,
+        inputs: HostInputs,
+        overlays: Mapping[str, str],
+        made: Sequence[str],
+        network_is_there: Callable[[], object],
+    ) -> Host:
+        spec = self._spec(host, inputs, overlays)
+        container = self._create(spec, network_is_there)
         try:
-            if self._access:
-                container.connect(self._access.network)
+            more = [self._access.network] if self._access else []
+            for network in more:
+                container.connect(network)
             lay_out(container, self._job, host, inputs)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
             container.remove()
             raise
-        return container
+        return Host(host, container, spec, made, more)
 
-    def _create(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
+    def _create(self, spec: ContainerSpec, network_is_there: Callable[[], object]) -> Container:
+        try:
+            return self._engine.create(spec)
+        except ByocError:  # podman wants the network sooner
+            network_is_there()
+            return self._engine.create(spec)
+
+    def _spec(self, host: str, inputs: HostInputs, overlays: Mapping[str, str]) -> ContainerSpec:
         job = self._job
         # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is
         # hidden.
@@ -198,7 +212,7 @@ class _Maker:
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
         platform |= self._access.environment if self._access else {}
-        spec = ContainerSpec(
+        return ContainerSpec(
             image=job.image.id,
             command=command,
             entrypoint=entrypoint,
@@ -215,8 +229,3 @@ class _Maker:
             memory=resources.memory,
             shm_size=resources.shm_size,
         )
-        try:
-            return self._engine.create(spec)
-        except ByocError:  # podman wants the network sooner
-            network_is_there()
-            return self._engine.create(spec)

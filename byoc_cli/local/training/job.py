@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import channels, training
+from byoc_cli.contract import channels, sdk_v3, training
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.credentials import Provider
@@ -23,6 +23,7 @@ class TrainingJob:
     `max_runtime` and `interrupt_after` are seconds, None for never; `checkpoints` is a folder of this machine that is
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
     of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
+    `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, "" for none (T-09).
     """
 
     name: str
@@ -38,6 +39,7 @@ class TrainingJob:
     region: str = "us-east-1"
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    entry_script: str = ""
     network_isolation: bool = False
     max_runtime: float | None = None
     interrupt_after: float | None = None
@@ -54,6 +56,11 @@ class TrainingJob:
         return self.resources[self.hosts.index(host) % len(self.resources)]
 
     @property
+    def as_sdk_v3(self) -> bool:
+        """Whether it is started as ModelTrainer has it started (T-09)."""
+        return (*self.entrypoint, *self.arguments) == (*sdk_v3.ENTRYPOINT, *sdk_v3.ARGUMENTS)
+
+    @property
     def keeps_checkpoints(self) -> bool:
         """Whether CheckpointConfig would be set."""
         return self.checkpoints is not None or self.interrupt_after is not None
@@ -65,14 +72,15 @@ class TrainingJob:
     def problems(self) -> list[str]:
         """All that CreateTrainingJob would refuse."""
         wrong_name = training.job_name_problem(self.name)
+        configs = {channel.name: channel.config for channel in self.channels}
+        added = [sdk_v3.DRIVERS] if self.entry_script else []
         return [
             *([f"job name '{self.name}': {wrong_name} (T-25)"] if wrong_name else []),
             *training.hyperparameter_problems(self.hyperparameters),
-            *training.channel_problems([channel.name for channel in self.channels]),
+            *training.channel_problems([*(channel.name for channel in self.channels), *added]),
             *training.environment_problems(self.environment),
             *training.command_problems(self.entrypoint, self.arguments),
-            *channels.script_problems(
-                [*self.entrypoint, *self.arguments], {channel.name: channel.config for channel in self.channels}
-            ),
+            *channels.script_problems([*self.entrypoint, *self.arguments], configs),
+            *(sdk_v3.problems(configs, self.entry_script) if self.as_sdk_v3 else ()),
             *training.runtime_problems(self.max_runtime),
         ]

@@ -41,8 +41,11 @@ def cannot_start(record: Record, error: CannotStart) -> JobFailed:
     """The container never ran: what the cloud would say, and why (T-08)."""
     reason = training.failure_reason("", error.exit_code_of_program, out_of_memory=False)
     description = record.end("Failed", reason, ExitCode=error.exit_code_of_program)
+    hint = (
+        "ModelTrainer starts an image with /bin/bash: install bash in it (T-09)" if record.job.as_sdk_v3 else error.hint
+    )
     return JobFailed(
-        f"the training job failed\n{error.message}\nFailureReason: {reason}", hint=error.hint, result=description
+        f"the training job failed\n{error.message}\nFailureReason: {reason}", hint=hint, result=description
     )
 
 

@@ -13,8 +13,8 @@ def run() -> None:
     # The collector finds nothing in what imports make, and looks for a quarter of a command's start-up time.
     gc.set_threshold(100_000, 50, 50)
     # A stream that was closed (`>&-`) is None; what is printed there goes nowhere, as with any program.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     try:
         # Here, so that a Ctrl-C while the imports go on ends as quietly as any other.
         from byoc_cli.app import main

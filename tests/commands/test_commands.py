@@ -536,12 +536,34 @@ def test_predict_writes_a_file(byoc: Byoc, endpoint: str, project: Path) -> None
     assert (project / "answer").read_text() == '{"bytes": 3, "type": "text/csv"}'
 
 
+def test_predict_writes_bytes_to_stdout(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv", "-o", "-")
+    assert (ran.code, ran.stdout) == (0, '{"bytes": 3, "type": "text/csv"}')
+    assert not (project / "-").exists()
+
+
+def test_an_answer_that_cannot_be_written_is_no_traceback(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv", "-o", "/dev/full")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "error: the answer cannot be written to /dev/full\nNo space left on device\n\nhint: -o FILE" in ran.stderr
+
+
 def test_predict_repeated(byoc: Byoc, endpoint: str, project: Path) -> None:
     (project / "a.csv").write_text("1,2")
     data = byoc("predict", "a.csv", "--repeat", "5", "--json").data
     assert set(data) == {"requests", "p50", "p95", "p99", "requests_per_second"}
     assert data["requests"] == 5
     assert 0 < data["p50"] <= data["p95"] <= data["p99"]
+
+
+def test_predict_repeated_does_not_count_what_is_no_answer(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("lie")
+    for words in (["a.csv"], ["a.csv", "--repeat", "3"]):
+        ran = byoc("predict", *words)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert "error: the answer is not JSON, though it says application/json" in ran.stderr
 
 
 def test_an_error_of_the_container_comes_with_its_log(byoc: Byoc, endpoint: str, project: Path) -> None:
@@ -570,7 +592,13 @@ def test_predict_starts_an_endpoint_where_there_is_a_model(byoc: Byoc, image: Fa
         (["nothing.csv"], 2, "there is no file 'nothing.csv'"),
         (["."], 2, "is a folder, not a file"),
         (["Dockerfile", "byoc.toml", "-o", "x"], 2, "-o takes one response"),
+        (["Dockerfile", "-o", "."], 2, "-o .: that is a folder"),
+        (["Dockerfile", "-o", "nowhere/x"], 2, "-o nowhere/x: there is no folder nowhere"),
+        (["Dockerfile", "-o", "x", "--repeat", "2"], 2, "-o takes one response, and --repeat gives many"),
         (["Dockerfile", "-H", "nonsense"], 2, "--header nonsense: there is no '='"),
+        (["Dockerfile", "-H", "A=日"], 2, "--header A=日: the value of 'A' has a character that no header may have"),
+        (["Dockerfile", "-H", "bad name=x"], 2, "--header bad name=x: 'bad name' is not the name of a header"),
+        (["Dockerfile", "--url", "127.0.0.1:1", "--content-type", "text/日"], 2, "the value of 'Content-Type' has"),
         (["Dockerfile", "--url", "127.0.0.1:1"], 3, "nothing answers at http://127.0.0.1:1"),
     ],
 )

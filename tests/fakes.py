@@ -27,6 +27,7 @@ from typing import cast
 
 from byoc_cli.commands.options import Doors
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
     JOB_LABEL,
     KIND_LABEL,
@@ -339,7 +340,14 @@ class FakeEngine:
         self.overlays: dict[str, str] = {}  # volume to the folder that it shows
         self._count = itertools.count()
 
-    def add_image(self, reference: str, programs: Mapping[str, Program] | None = None, *, tagged: float = 0) -> Image:
+    def add_image(
+        self,
+        reference: str,
+        programs: Mapping[str, Program] | None = None,
+        *,
+        tagged: float = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Image:
         """Let there be an image; its programs are what is on its PATH."""
         image = Image(
             id="sha256:" + secrets.token_hex(32),
@@ -349,7 +357,7 @@ class FakeEngine:
             architecture="amd64",
             os="linux",
             size=123_000_000,
-            labels={},
+            labels=labels or {},
         )
         self.images[reference] = self.images[image.id] = (image, programs or {})
         return image
@@ -492,8 +500,17 @@ class FakeEngine:
             thing for thing in found if PROJECT_LABEL in thing.labels and (project is None or thing.project == project)
         ]
 
+    def secret_holders(self) -> list[Thing]:
+        return [
+            _thing(Thing("image", tag, tag, "", "", ""), image.labels)
+            for tag, (image, _) in self.images.items()
+            if tag.startswith("byoc-secrets:") and OWNER_LABEL in image.labels
+        ]
+
     def remove(self, thing: Thing) -> None:
-        if thing.type == "container":
+        if thing.type == "image":
+            self.images.pop(thing.id, None)
+        elif thing.type == "container":
             if thing.id in self.lives:
                 FakeContainer(self, self.lives[thing.id]).remove()
         elif thing.type == "network":

@@ -15,6 +15,8 @@ import docker.types
 from byoc_cli.engine import faults, overlays
 from byoc_cli.engine.docker_container import DockerContainer
 from byoc_cli.engine.docker_rows import architecture_of, container_of, image_of, thing_of
+from byoc_cli.engine.dockerfile import SECRETS_STAGE
+from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
     BASE_LABEL,
     BASE_REPOSITORY,
@@ -162,11 +164,23 @@ class DockerEngine:
             ]
         return containers + networks + volumes
 
+    def secret_holders(self) -> list[Thing]:
+        with faults.translated():
+            rows = self.api.images(SECRETS_STAGE, filters={"label": OWNER_LABEL})
+        return [
+            thing_of("image", tag, {"Name": tag, "Labels": row.get("Labels")})
+            for row in rows
+            for tag in row.get("RepoTags") or []
+        ]
+
     def remove(self, thing: Thing) -> None:
         if thing.type == "container":
             DockerContainer(self.api, thing.id, thing.name).remove()
         elif thing.type == "network":
             self.remove_network(thing.id)
+        elif thing.type == "image":
+            with faults.translated(), suppress(docker.errors.NotFound):
+                self.api.remove_image(thing.id, force=True)
         else:
             self.remove_volume(thing.name)
 

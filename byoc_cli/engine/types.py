@@ -121,9 +121,9 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Thing:
-    """A container, network or volume that byoc made; `state` is a container's word ("running", "exited", …)."""
+    """A container, network, volume or image that byoc made; `state` is a container's word ("running", "exited", …)."""
 
-    type: Literal["container", "network", "volume"]
+    type: Literal["container", "network", "volume", "image"]
     id: str
     name: str
     kind: str
@@ -268,6 +268,9 @@ class Engine(Protocol):
 
     def things(self, *, project: str | None = None) -> list[Thing]:
         """Everything of byoc's in the engine, of one project or of all."""
+
+    def secret_holders(self) -> list[Thing]:
+        """Images that hold secrets for the time of a build with the classic builder, of all projects."""
 
     def remove(self, thing: Thing) -> None:
         """Remove it, a container with its volumes; it may be gone already."""

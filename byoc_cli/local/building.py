@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from byoc_cli.engine import builders, context, dockerfile
 from byoc_cli.engine.build import BuildRequest, build
 from byoc_cli.engine.build_progress import BuildWatcher
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials, Engine, Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import host_settings, runs
@@ -226,7 +226,7 @@ def _credentials(engine: Engine, bases: list[str], login: Login, *, pull: bool) 
 @contextmanager
 def _secrets(given: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """The host's CA bundle and pip configuration, and what the user gives; the latter wins."""
-    with tempfile.TemporaryDirectory(prefix="byoc-secrets-") as folder:  # readable for this user only
+    with scratch("secrets") as folder:
         offered: dict[str, Path] = {}
         if bundle := host_settings.ca_bundle(os.environ):
             offered[host_settings.CA_SECRET] = bundle

@@ -617,11 +617,14 @@ def no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
+CLEANED = ("containers", "networks", "volumes", "images", "runs", "folders")
+
+
 def test_clean_asks_and_without_a_terminal_refuses(byoc: Byoc, image: FakeEngine, project: Path) -> None:
     byoc("local-train", "--name", "j")
     ran = byoc("clean", "--keep", "0")
     assert ran.code == 0, "the latest completed one is kept, so there is nothing to ask"
-    assert byoc("clean", "--json").data == {"containers": [], "networks": [], "volumes": [], "runs": []}
+    assert byoc("clean", "--json").data == {key: [] for key in CLEANED}
     byoc("local-train", "--name", "k")
     ran = byoc("clean", "--keep", "0")
     assert (ran.code, ran.stdout) == (2, "")

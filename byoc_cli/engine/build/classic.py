@@ -19,6 +19,7 @@ from byoc_cli.engine.build.steps import Steps
 from byoc_cli.engine.build_progress import Classic
 from byoc_cli.engine.docker_container import DockerContainer
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import OWNER_LABEL, me
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import ByocError
 
@@ -86,7 +87,9 @@ def _secrets_image(engine: DockerEngine, files: Mapping[str, Path]) -> Iterator[
     reference = f"{dockerfile.SECRETS_STAGE}:{secrets.token_hex(8)}"
     repository, tag = reference.split(":")
     with faults.translated():
-        engine.api.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag)
+        # Whose it is, for `byoc clean`: a build that is killed leaves it behind.
+        mark = f'LABEL {OWNER_LABEL}="{me()}"'
+        engine.api.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag, changes=[mark])
         try:
             yield reference
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from byoc_cli.engine.build.request import BuildRequest
 from byoc_cli.engine.build.steps import Steps
 from byoc_cli.engine.build_progress import Plain, RawJson
 from byoc_cli.engine.client_config import logged_in
+from byoc_cli.engine.owner import scratch
 
 _CANCEL_SECONDS = 15
 
@@ -98,7 +98,7 @@ def _dockerfile_with_ignore(request: BuildRequest) -> Iterator[Path]:
     """
     ignore = context.ignore_file(request.folder, request.dockerfile)
     lines = ignore.read_bytes().rstrip(b"\n") + b"\n" if ignore else b""
-    with tempfile.TemporaryDirectory(prefix="byoc-build-") as folder:
+    with scratch("build") as folder:
         copy = Path(folder) / "Dockerfile"
         copy.write_bytes(request.dockerfile.read_bytes())
         copy.with_name("Dockerfile.dockerignore").write_bytes(

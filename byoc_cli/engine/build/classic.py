@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -34,8 +35,9 @@ def build_with_api(engine: DockerEngine, request: BuildRequest, steps: Steps) ->
         holder = stack.enter_context(_secrets_image(engine, request.secrets)) if request.secrets else ""
         text = dockerfile.classic(file, request.target, dict.fromkeys(request.secrets, holder))
         named = f".byoc-{secrets.token_hex(4)}"
-        tar: Any = docker.utils.build.tar(str(request.folder), exclude=patterns, dockerfile=(named, text))  # type: ignore[arg-type]
-        stack.enter_context(tar)
+        # A file without a name, which docker-py's own has: it may be large, and is gone even when we are killed.
+        tar: Any = stack.enter_context(tempfile.TemporaryFile())
+        docker.utils.build.tar(str(request.folder), patterns, (named, text), fileobj=tar)  # type: ignore[arg-type]
         if request.credentials or not _credential_store_works(api):
             # docker-py sends all credentials with a build, and has no other way to say which.
             stack.enter_context(_auth_configs(api, request.credentials))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from byoc_cli.engine.client_config import logged_in
 from byoc_cli.engine.owner import scratch
 
 _CANCEL_SECONDS = 15
+_PR_SET_PDEATHSIG = 1
 
 
 def build_with_cli(builder: builders.Builder, request: BuildRequest, steps: Steps) -> None:
@@ -67,6 +70,7 @@ def _run(command: list[str], environment: Mapping[str, str], reader: RawJson | P
         stderr=subprocess.STDOUT,
         env=dict(environment),
         start_new_session=True,
+        preexec_fn=_end_with_us,  # noqa: PLW1509 - there are no threads yet
         encoding="utf-8",
         errors="replace",
     )
@@ -87,6 +91,12 @@ def _run(command: list[str], environment: Mapping[str, str], reader: RawJson | P
         raise
     finally:
         process.stdout.close()
+
+
+def _end_with_us() -> None:
+    """Let Linux send the CLI the same signal if we are killed: a build that nobody waits for does not go on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 @contextmanager

@@ -173,6 +173,9 @@ def test_a_build_that_fails(byoc: Byoc, image: FakeEngine, buildx: Callable[[str
         (["build", "--build-arg", "A"], "--build-arg A: there is no '='"),
         (["build", "--secret", "id=x"], "--secret id=x: it needs an id and a file"),
         (["build", "--secret", "id=x,src=nothing"], "--secret id=x,src=nothing: there is no such file or folder"),
+        (["build", "--secret", "id=x,src=."], "--secret id=x,src=. cannot be read\nit is not a file: /"),
+        (["build", "--target", "nosuch"], "there is no stage 'nosuch' in the Dockerfile"),
+        (["build", "--platform", "windows/amd64"], "--platform windows/amd64: that is no platform of SageMaker's"),
     ],
 )
 def test_a_build_that_is_asked_for_wrongly(byoc: Byoc, words: list[str], message: str) -> None:

@@ -38,6 +38,7 @@ from byoc_cli.engine.types import (
     Exit,
     FileStat,
     Image,
+    NameTaken,
     Stream,
     SubnetTaken,
     Thing,
@@ -200,6 +201,12 @@ class FakeContainer:
             raise ByocError("the Docker Engine refused\nmounted volume is marked read-only")
         if not self._life.box.path(folder).is_dir():
             raise ByocError(f"the Docker Engine refused\nCould not find the file {folder} in container {self.id}")
+        try:
+            self._unpack(folder, data)
+        except (EOFError, tarfile.TarError) as error:
+            raise ByocError(f"the Docker Engine refused\nError processing tar file(exit status 1): {error}") from error
+
+    def _unpack(self, folder: str, data: bytes) -> None:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as opened:
             for member in opened:
                 target = self._life.box.path(f"{folder}/{member.name}")
@@ -396,7 +403,7 @@ class FakeEngine:
         if image is None:
             raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build")
         if any(life.spec.name == spec.name for life in self.lives.values()):
-            raise ByocError(f"the Docker Engine refused\nThe container name {spec.name} is already in use")
+            raise NameTaken(f"the name '{spec.name}' is taken")
         if any(cpu >= CPUS for cpu in numbers(spec.cpuset)):
             raise MachineError(f"this engine has not the CPUs that were asked for\n{spec.cpuset}")
         self.specs.append(spec)
@@ -448,6 +455,8 @@ class FakeEngine:
     def create_network(
         self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
     ) -> None:
+        if name in self.networks:
+            raise NameTaken(f"the name '{name}' is taken")
         wanted = ip_network(subnet) if subnet else None
         if wanted and any(wanted.overlaps(taken) for taken in self.subnets.values()):
             raise SubnetTaken(f"another network has these addresses\n{subnet}")

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import ByocError, MachineError, UsageError
 
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
@@ -153,6 +153,10 @@ class SubnetTaken(MachineError):
     """Another network of the engine has these addresses."""
 
 
+class NameTaken(UsageError):
+    """There is a container or a network of that name, of this project or another."""
+
+
 class Container(Protocol):
     """A container from its making to its removal."""
 
@@ -231,6 +235,7 @@ class Engine(Protocol):
 
         Raises:
             ByocError: there is no such image.
+            NameTaken: there is a container of that name.
 
         """
 
@@ -246,6 +251,7 @@ class Engine(Protocol):
         them the engine chooses.
 
         Raises:
+            NameTaken: there is a network of that name.
             SubnetTaken: another network has the subnet, or a part of it.
 
         """

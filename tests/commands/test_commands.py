@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -18,6 +20,7 @@ import pytest
 
 from byoc_cli.app import main
 from byoc_cli.commands.options import Doors
+from byoc_cli.engine.types import JOB_LABEL, PROJECT_LABEL, ContainerSpec
 from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
 from tests.commands import programs
 from tests.commands.conftest import Byoc
@@ -335,6 +338,62 @@ def test_the_same_name_twice(byoc: Byoc, image: FakeEngine) -> None:
 # -- serve, ps, logs, stop, predict ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "nosuch", "--env", "A-B=1"], "environment variable 'A-B'"),
+        (["serve", "nosuch", "--gpus", "x"], "--gpus x is wrong"),
+        (["serve", "nosuch", "--env-file", "nowhere"], "--env-file nowhere cannot be read"),
+        (["serve", "Not An Image", "--model", "nowhere"], "'Not An Image' is not an image name"),
+        (["push", "nosuch", "--region", "us west 2"], "'us west 2' is no AWS region"),
+        (["push", "nosuch", "--region", "us-west-2", "--repository", "No"], "error: 'No' is no name"),
+        (["push", "Not An Image", "--region", "us-west-2"], "'Not An Image' is not an image name"),
+        (["push", "nosuch", "--to", "x.example/y", "--tag", "z"], "--to is for other registries"),
+        (["local-train", "--build", "--name", "bad name"], "job name 'bad name'"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_is_looked_up(words: list[str], message: str) -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(words, fails_with(AssertionError("the engine was asked")))
+    assert code == 2
+    assert message in out.getvalue()
+
+
+def test_a_job_s_name_that_is_taken_is_refused_before_the_build(byoc: Byoc, image: FakeEngine) -> None:
+    byoc("local-train", "--name", "j")
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(["local-train", "--build", "--name", "j"], fails_with(AssertionError("the engine was asked")))
+    assert (code, "there is a job 'j' already" in out.getvalue()) == (2, True)
+
+
+def test_an_env_file_s_wrong_line_is_named(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "env").write_text("A=1\n=b\n")
+    ran = byoc("serve", "--env-file", "env")
+    assert (ran.code, ran.stderr.splitlines()[0]) == (2, "error: --env-file env: =b: there is no name")
+
+
+def test_without_any_project_the_hint_is_not_to_build(
+    byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ran = byoc("local-train")
+    assert (ran.code, ran.stderr.splitlines()[-1]) == (1, "hint: go to the folder of your Dockerfile, or name an image")
+
+
+def test_a_container_of_that_name_is_not_touched_whosever_it_is(byoc: Byoc, image: FakeEngine) -> None:
+    image.create_network("byoc-j", {PROJECT_LABEL: "/another/project", JOB_LABEL: "j"})
+    image.create(
+        ContainerSpec("my-model:latest", ["serve"], "byoc-j", {PROJECT_LABEL: "/another/project", JOB_LABEL: "j"})
+    )
+    ran = byoc("local-train", "--name", "j")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "error: the name 'byoc-j' is taken\n" in ran.stderr
+    assert sorted(thing.type for thing in image.things()) == ["container", "network"]
+
+
 @pytest.fixture
 def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
     """A detached endpoint's URL."""
@@ -467,6 +526,18 @@ def test_an_archive_is_unpacked_for_the_model(byoc: Byoc, engine: FakeEngine, pr
     assert seen == ["weights"]
     byoc("stop")
     assert engine.empty
+
+
+def test_an_archive_that_breaks_off_is_named(byoc: Byoc, image: FakeEngine, project: Path, port: int) -> None:
+    (project / "w").write_bytes(os.urandom(100_000))
+    with tarfile.open(project / "whole.tar.gz", "w:gz") as tar:
+        tar.add(project / "w", "w")
+    (project / "model.tar.gz").write_bytes((project / "whole.tar.gz").read_bytes()[:50_000])
+    ran = byoc("serve", "--model", "model.tar.gz", "--port", str(port))
+    assert (ran.code, ran.stdout) == (1, "")
+    assert f"error: {project / 'model.tar.gz'} cannot be unpacked\n" in ran.stderr
+    assert "hint: make it anew: tar -czf model.tar.gz" in ran.stderr
+    assert image.empty
 
 
 def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port: int) -> None:
@@ -659,7 +730,17 @@ def test_doctor_without_an_engine(capfd: pytest.CaptureFixture[str], words: list
     assert "error: this machine is not ready: engine" in err
     assert "start it" in out
     if "--json" in words:
-        assert {row["name"]: row["result"] for row in json.loads(out)["findings"]}["engine"] == "fail"
+        assert {row["name"]: row["result"] for row in json.loads(out)}["engine"] == "fail", (
+            "a list, as if all were well"
+        )
+
+
+@pytest.mark.usefixtures("no_client")
+def test_doctor_does_not_send_to_the_doctor(capfd: pytest.CaptureFixture[str]) -> None:
+    main(["doctor"], fails_with(MachineError("it is not running", hint="is it? `byoc doctor` looks at this machine")))
+    remedy = capfd.readouterr().out.partition("fail engine: it is not running\n")[2].splitlines()[0]
+    assert "byoc doctor" not in remedy
+    assert "systemctl start docker" in remedy
 
 
 @pytest.mark.usefixtures("no_client")

@@ -18,7 +18,7 @@ from byoc_cli.engine.build_progress import BuildWatcher
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials, Engine, Image
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.errors import ByocError, Interrupted, UsageError
 from byoc_cli.local import host_settings, runs
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -89,7 +89,11 @@ def build_project(
             pull=options.pull,
             credentials=_credentials(engine, bases, login, pull=options.pull),
         )
-        return tag, build(engine, builder, request, watcher)
+        try:
+            return tag, build(engine, builder, request, watcher)
+        except (Interrupted, KeyboardInterrupt):
+            progress.log("the build was stopped; the steps that ended are in the builder's cache")
+            raise
 
 
 def stale(project: Project, image: Image) -> bool:

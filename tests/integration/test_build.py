@@ -128,6 +128,7 @@ def test_a_signal_ends_a_build(
 
     assert (ran.code, ran.stdout) == (code, "")
     assert "Traceback" not in ran.stderr
+    assert ran.stderr.endswith("the build was stopped; the steps that ended are in the builder's cache\n")
     assert docker_client.api.images(f"byoc-never:{tag}") == []
     assert list(Path(builder["TMPDIR"]).iterdir()) == [], "no Dockerfile and no secret is left behind"
     assert dangling(docker_client) == set()

@@ -29,6 +29,7 @@ from byoc_cli.commands.options import Doors
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
+    IMAGE_LABEL,
     JOB_LABEL,
     KIND_LABEL,
     PROJECT_LABEL,
@@ -496,7 +497,7 @@ class FakeEngine:
     def things(self, *, project: str | None = None) -> list[Thing]:
         found = [
             _thing(
-                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=life.spec.image),
+                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=_image_of(life.spec)),
                 life.spec.labels,
                 created=life.created,
                 ports=life.ports if life.state == "running" else {},
@@ -547,6 +548,10 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
     own = {"kind": labels.get(KIND_LABEL, ""), "job": labels.get(JOB_LABEL, "")}
     project = labels.get(PROJECT_LABEL, "")
     return Thing(**{**thing.__dict__, **own, "project": project, "labels": dict(labels), **more})
+
+
+def _image_of(spec: ContainerSpec) -> str:
+    return spec.labels.get(IMAGE_LABEL) or spec.image
 
 
 def _free_port() -> int:

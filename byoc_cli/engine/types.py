@@ -11,6 +11,8 @@ from byoc_cli.errors import ByocError, MachineError, UsageError
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
 JOB_LABEL = "byoc.job"
+IMAGE_LABEL = "byoc.image"
+"""On a container: the name of its image, where it was made from the image's id."""
 BASE_REPOSITORY = "byoc-base"
 BASE_LABEL = "byoc.base-for"
 """On a local image of that name: the reference it stands in for where no registry answers.

@@ -177,7 +177,7 @@ def _start(
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
     check_port(engine, request.port)
-    marks = labels.for_job(project, KIND, request.name, detached=request.detached)
+    marks = labels.for_job(project, KIND, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     spec = ContainerSpec(
         image=request.image.id,

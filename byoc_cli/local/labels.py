@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from byoc_cli.engine import owner
-from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Engine, Thing
+from byoc_cli.engine.types import IMAGE_LABEL, JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Engine, Thing
 from byoc_cli.project import Project
 
 OWNER_LABEL = owner.OWNER_LABEL
@@ -11,10 +11,14 @@ HOST_LABEL = "byoc.host"
 """On a training container: which of the job's hosts it is (algo-1, …)."""
 
 
-def for_job(project: Project, kind: str, job: str, *, detached: bool = False) -> dict[str, str]:
-    """Labels of what belongs to a job or an endpoint; a detached one has no owner."""
+def for_job(project: Project, kind: str, job: str, *, image: str = "", detached: bool = False) -> dict[str, str]:
+    """Labels of what belongs to a job or an endpoint; a detached one has no owner.
+
+    `image` is the image's name: a container is made from its id, and knows no other.
+    """
     owned = {} if detached else {OWNER_LABEL: owner.me()}
-    return {PROJECT_LABEL: project.id, KIND_LABEL: kind, JOB_LABEL: job} | owned
+    named = {IMAGE_LABEL: image} if image else {}
+    return {PROJECT_LABEL: project.id, KIND_LABEL: kind, JOB_LABEL: job} | named | owned
 
 
 def orphaned(thing: Thing) -> bool:

@@ -560,6 +560,7 @@ def test_ps_lists_what_is_in_the_engine(byoc: Byoc, endpoint: str, port: int) ->
     (row,) = byoc("ps", "--json").data
     assert set(row) == {"name", "kind", "host", "state", "image", "container", "port", "created", "project"}
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "running", port)
+    assert row["image"] == "my-model:latest", "by its name, not by its id"
     table = byoc("ps").stdout.splitlines()
     assert table[0].split() == ["NAME", "KIND", "STATE", "PORT", "AGE"]
     assert table[1].split()[:4] == [row["name"], "endpoint", "running", str(port)]

@@ -18,7 +18,9 @@ def run() -> None:
     try:
         # Here, so that a Ctrl-C while the imports go on ends as quietly as any other.
         from byoc_cli.app import main
+        from byoc_cli.console import forgive
 
+        forgive(sys.stdout, sys.stderr)
         code = main()
     except KeyboardInterrupt:
         code = 130

@@ -26,6 +26,7 @@ from byoc_cli.engine.types import (
     ContainerSpec,
     Engine,
     Mount,
+    NameTaken,
     Stream,
     SubnetTaken,
 )
@@ -369,10 +370,15 @@ class EngineContract:
         with pytest.raises(ByocError, match=r"network .*not found"):
             make("talk", network="byoc-contract-no-such-network").start()
 
-    def test_a_name_that_is_taken(self, make: Callable[..., Container]) -> None:
-        first = make("talk")
-        with pytest.raises(ByocError, match=r"(?i)already in use"):
-            make("talk", name=first.name)
+    def test_a_name_that_is_taken(self, engine: Engine, make: Callable[..., Container], project: str) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        make("talk", name=name)
+        with pytest.raises(NameTaken, match=f"the name '{name}' is taken"):
+            make("talk", name=name)
+        with pytest.raises(NameTaken, match=f"the name '{name}' is taken"):
+            engine.create_network(name, {PROJECT_LABEL: project})
+        assert sorted(thing.type for thing in engine.things(project=project)) == ["container", "network"]
 
     # -- files -------------------------------------------------------------------------------------------------------
 

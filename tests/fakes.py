@@ -27,7 +27,9 @@ from typing import cast
 
 from byoc_cli.commands.options import Doors
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
+    IMAGE_LABEL,
     JOB_LABEL,
     KIND_LABEL,
     PROJECT_LABEL,
@@ -37,6 +39,7 @@ from byoc_cli.engine.types import (
     Exit,
     FileStat,
     Image,
+    NameTaken,
     Stream,
     SubnetTaken,
     Thing,
@@ -199,6 +202,12 @@ class FakeContainer:
             raise ByocError("the Docker Engine refused\nmounted volume is marked read-only")
         if not self._life.box.path(folder).is_dir():
             raise ByocError(f"the Docker Engine refused\nCould not find the file {folder} in container {self.id}")
+        try:
+            self._unpack(folder, data)
+        except (EOFError, tarfile.TarError) as error:
+            raise ByocError(f"the Docker Engine refused\nError processing tar file(exit status 1): {error}") from error
+
+    def _unpack(self, folder: str, data: bytes) -> None:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as opened:
             for member in opened:
                 target = self._life.box.path(f"{folder}/{member.name}")
@@ -344,7 +353,14 @@ class FakeEngine:
         self.overlays: dict[str, str] = {}  # volume to the folder that it shows
         self._count = itertools.count()
 
-    def add_image(self, reference: str, programs: Mapping[str, Program] | None = None, *, tagged: float = 0) -> Image:
+    def add_image(
+        self,
+        reference: str,
+        programs: Mapping[str, Program] | None = None,
+        *,
+        tagged: float = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Image:
         """Let there be an image; its programs are what is on its PATH."""
         image = Image(
             id="sha256:" + secrets.token_hex(32),
@@ -354,7 +370,7 @@ class FakeEngine:
             architecture="amd64",
             os="linux",
             size=123_000_000,
-            labels={},
+            labels=labels or {},
         )
         self.images[reference] = self.images[image.id] = (image, programs or {})
         return image
@@ -393,7 +409,7 @@ class FakeEngine:
         if image is None:
             raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build")
         if any(life.spec.name == spec.name for life in self.lives.values()):
-            raise ByocError(f"the Docker Engine refused\nThe container name {spec.name} is already in use")
+            raise NameTaken(f"the name '{spec.name}' is taken")
         if any(cpu >= CPUS for cpu in numbers(spec.cpuset)):
             raise MachineError(f"this engine has not the CPUs that were asked for\n{spec.cpuset}")
         self.specs.append(spec)
@@ -446,6 +462,8 @@ class FakeEngine:
     def create_network(
         self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
     ) -> None:
+        if name in self.networks:
+            raise NameTaken(f"the name '{name}' is taken")
         wanted = ip_network(subnet) if subnet else None
         if wanted and any(wanted.overlaps(taken) for taken in self.subnets.values()):
             raise SubnetTaken(f"another network has these addresses\n{subnet}")
@@ -485,7 +503,7 @@ class FakeEngine:
     def things(self, *, project: str | None = None) -> list[Thing]:
         found = [
             _thing(
-                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=life.spec.image),
+                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=_image_of(life.spec)),
                 life.spec.labels,
                 created=life.created,
                 ports=life.ports if life.state == "running" else {},
@@ -498,8 +516,17 @@ class FakeEngine:
             thing for thing in found if PROJECT_LABEL in thing.labels and (project is None or thing.project == project)
         ]
 
+    def secret_holders(self) -> list[Thing]:
+        return [
+            _thing(Thing("image", tag, tag, "", "", ""), image.labels)
+            for tag, (image, _) in self.images.items()
+            if tag.startswith("byoc-secrets:") and OWNER_LABEL in image.labels
+        ]
+
     def remove(self, thing: Thing) -> None:
-        if thing.type == "container":
+        if thing.type == "image":
+            self.images.pop(thing.id, None)
+        elif thing.type == "container":
             if thing.id in self.lives:
                 FakeContainer(self, self.lives[thing.id]).remove()
         elif thing.type == "network":
@@ -527,6 +554,10 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
     own = {"kind": labels.get(KIND_LABEL, ""), "job": labels.get(JOB_LABEL, "")}
     project = labels.get(PROJECT_LABEL, "")
     return Thing(**{**thing.__dict__, **own, "project": project, "labels": dict(labels), **more})
+
+
+def _image_of(spec: ContainerSpec) -> str:
+    return spec.labels.get(IMAGE_LABEL) or spec.image
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,5 +116,9 @@ def _secrets(values: list[str]) -> dict[str, Path]:
         name, source = options.get("id", ""), options.get("src") or options.get("source") or ""
         if not name or not source:
             raise UsageError(f"--secret {value}: it needs an id and a file", hint="--secret id=netrc,src=$HOME/.netrc")
-        found[name] = path_of(source, Path.cwd(), f"--secret {value}")
+        path = path_of(source, Path.cwd(), f"--secret {value}")
+        if not path.is_file() or not os.access(path, os.R_OK):
+            why = "it is not a file" if not path.is_file() else "permission denied"
+            raise UsageError(f"--secret {value} cannot be read\n{why}: {path}", hint="a secret is one readable file")
+        found[name] = path
     return found

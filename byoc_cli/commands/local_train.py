@@ -93,6 +93,8 @@ def local_train(
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
+    if name:
+        runs.check_new(project, name)
     credentials = own_credentials(session.console) if aws_credentials else None
     if build:
         _build(session, project, image)
@@ -109,7 +111,8 @@ def local_train(
     )
     if job.checkpoints:
         options.make_checkpoints(job.checkpoints)
-    run = runs.create(project, job.name)
+    run = runs.create(project, job.name, or_like=not name)
+    job = replace(job, name=run.name)
     session.console.log(f"job {job.name}: {reference} {_words(job)}")
     description = train(session.engine, project, job, run, session.console, attach)
     return Outcome(description, lambda console: console.result(_shown(run.folder)))

@@ -87,10 +87,10 @@ class Session:
         if image is None and re.fullmatch(r"[0-9a-f]{6,64}", given) and (image := self.engine.image(given)):
             reference = image.id  # the short form that `docker images` shows
         if image is None:
-            raise ByocError(
-                f"there is no image '{reference}' here",
-                hint="byoc build" if not given else f"docker pull {reference}, or byoc build",
-            )
+            hint = f"docker pull {reference}, or byoc build" if given else "byoc build"
+            if not given and not project.file and not project.dockerfile.is_file():
+                hint = "go to the folder of your Dockerfile, or name an image"
+            raise ByocError(f"there is no image '{reference}' here", hint=hint)
         return reference, image
 
 
@@ -182,18 +182,18 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
 
 def environment(values: Sequence[str], file: Path | None, warn: Callable[[str], None]) -> dict[str, str]:
     """Read --env-file, then --env over it, as docker does: K alone is taken from this process."""
-    lines = _env_file(file) if file else []
+    lines = [(f"--env-file {file}: {line}", line) for line in (_env_file(file) if file else [])]
     found: dict[str, str] = {}
-    for value in [*lines, *values]:
+    for said, value in [*lines, *((f"--env {value}", value) for value in values)]:
         key, equals, rest = value.partition("=")
         if not key:
-            raise UsageError(f"--env {value}: there is no name", hint="--env NAME=VALUE, or --env NAME")
+            raise UsageError(f"{said}: there is no name", hint="NAME=VALUE, or NAME to take it from here")
         if equals:
             found[key] = rest
         elif key in os.environ:
             found[key] = os.environ[key]
         else:
-            warn(f"--env {key}: it is not set here, so it is not passed on")
+            warn(f"{said}: it is not set here, so it is not passed on")
     return found
 
 
@@ -202,7 +202,7 @@ def _env_file(file: Path) -> list[str]:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"--env-file {file} cannot be read\n{reason}") from error
+        raise UsageError(f"--env-file {file} cannot be read\n{reason}", hint="a file with NAME=VALUE lines") from error
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,10 +51,18 @@ def serve(
     from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
 
     project = session.project()
-    request = _request(session, project, image, model, port)
+    # All that can be wrong with the words is said before anything is looked up or made.
+    session.reference(image, project)
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
-    request = _with(request, environment=variables, gpus=gpus(gpus_), startup_timeout=startup_timeout, detached=detach)
+    number = gpus(gpus_)
+    request = replace(
+        _request(session, project, image, model, port),
+        environment=variables,
+        gpus=number,
+        startup_timeout=startup_timeout,
+        detached=detach,
+    )
     session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
     if detach:
         ready = serve_detached(session.engine, project, request, session.console)
@@ -68,6 +76,7 @@ def serve(
         else:
             session.console.result(ready.url)
         until_it_ends(container)
+        session.console.log("the endpoint was stopped")
     return Outcome()
 
 
@@ -82,12 +91,6 @@ def _request(session: Session, project: Project, image: str, model: str, port: i
         session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
     short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
     return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
-
-
-def _with(request: EndpointRequest, **changes: object) -> EndpointRequest:
-    from dataclasses import replace
-
-    return replace(request, **changes)  # type: ignore[arg-type]
 
 
 def _data(ready: Endpoint) -> dict[str, object]:

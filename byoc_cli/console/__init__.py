@@ -6,6 +6,7 @@ terminal (NO_COLOR, TERM=dumb and FORCE_COLOR are rich's own business). rich is 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -72,6 +73,11 @@ class Console:
         return not (self._stderr.isatty() or os.environ.get("FORCE_COLOR"))
 
     @property
+    def _utf8(self) -> bool:
+        """Whether stdout can show any character; a stream without bytes below can."""
+        return (getattr(self._stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+
+    @property
     def terminal(self) -> bool:
         """Whether stdout is a terminal."""
         return self._stdout.isatty()
@@ -96,7 +102,7 @@ class Console:
     def json(self, content: Any) -> None:
         """Print a result for programs: one JSON document on one line, readable on a terminal."""
         indent = 2 if self._stdout.isatty() else None
-        self.result(json.dumps(content, indent=indent, ensure_ascii=False))
+        self.result(json.dumps(content, indent=indent, ensure_ascii=not self._utf8))
 
     def raw(self, data: bytes) -> None:
         """Print bytes as they are."""
@@ -125,9 +131,10 @@ class Console:
     def bars(self, pairs: Sequence[tuple[str, float]]) -> None:
         """Print (name, share of 1) as bars, the first one marked."""
         width = max(len(name) for name, _ in pairs)
+        full, parts = ("█", " ▏▎▍▌▋▊▉") if self._utf8 else ("#", " " * 8)
         for index, (name, share) in enumerate(pairs):
             eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
-            bar = ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip().ljust(_BAR_WIDTH)
+            bar = (full * (eighths // 8) + parts[eighths % 8]).rstrip().ljust(_BAR_WIDTH)
             line = f"{name:<{width}}  {bar}  {share:7.2%}"
             self.out.print(line, style="bold green" if index == 0 else None, highlight=False, markup=False)
 
@@ -192,13 +199,16 @@ class Console:
             self.err.print("[cyan]hint:[/cyan] ", end="")
             self.err.print(hint, markup=False, highlight=False, soft_wrap=True)
 
-    def confirm(self, question: str, *, otherwise: str) -> bool:
-        """Ask on a terminal; elsewhere `otherwise` (an option) says how to answer beforehand.
+    def confirm(self, question: str, *, about: Sequence[str], otherwise: str) -> bool:
+        """List what it is about and ask on a terminal; elsewhere `otherwise` (an option) answers beforehand.
 
         Raises:
             UsageError: there is nobody to ask.
 
         """
+        listing = Console(stderr=self._stderr)  # with -q, too: nobody should say yes to what is not shown
+        for line in about:
+            listing.log(line)
         if not self.interactive:
             raise UsageError("nobody is there to be asked (no terminal)", hint=f"say {otherwise}")
         self.err.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
@@ -282,6 +292,14 @@ class _Meter:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def forgive(*streams: TextIO) -> None:
+    """Let no character be an error: a terminal that is not UTF-8, a file's name that is none."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            # In UTF-8 a name's own bytes come out again; elsewhere what cannot be shown is a question mark.
+            stream.reconfigure(errors="surrogateescape" if stream.encoding.lower().startswith("utf") else "replace")
 
 
 def _rich(stream: TextIO) -> RichConsole:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import MachineError
 
@@ -23,7 +23,7 @@ def logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]
     user's Docker configuration (contexts, plugins, other registries) is seen through links.
     """
     own = _folder()
-    with tempfile.TemporaryDirectory(prefix="byoc-login-") as name:
+    with scratch("login") as name:
         folder = Path(name)
         for entry in own.iterdir() if own.is_dir() else ():
             if entry.name != "config.json":

@@ -6,11 +6,13 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import ByocError, MachineError, UsageError
 
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
 JOB_LABEL = "byoc.job"
+IMAGE_LABEL = "byoc.image"
+"""On a container: the name of its image, where it was made from the image's id."""
 BASE_REPOSITORY = "byoc-base"
 BASE_LABEL = "byoc.base-for"
 """On a local image of that name: the reference it stands in for where no registry answers.
@@ -124,9 +126,9 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Thing:
-    """A container, network or volume that byoc made; `state` is a container's word ("running", "exited", …)."""
+    """A container, network, volume or image that byoc made; `state` is a container's word ("running", "exited", …)."""
 
-    type: Literal["container", "network", "volume"]
+    type: Literal["container", "network", "volume", "image"]
     id: str
     name: str
     kind: str
@@ -154,6 +156,10 @@ class CannotStart(ByocError):
 
 class SubnetTaken(MachineError):
     """Another network of the engine has these addresses."""
+
+
+class NameTaken(UsageError):
+    """There is a container or a network of that name, of this project or another."""
 
 
 class Container(Protocol):
@@ -234,6 +240,7 @@ class Engine(Protocol):
 
         Raises:
             ByocError: there is no such image.
+            NameTaken: there is a container of that name.
 
         """
 
@@ -249,6 +256,7 @@ class Engine(Protocol):
         them the engine chooses.
 
         Raises:
+            NameTaken: there is a network of that name.
             SubnetTaken: another network has the subnet, or a part of it.
 
         """
@@ -271,6 +279,9 @@ class Engine(Protocol):
 
     def things(self, *, project: str | None = None) -> list[Thing]:
         """Everything of byoc's in the engine, of one project or of all."""
+
+    def secret_holders(self) -> list[Thing]:
+        """Images that hold secrets for the time of a build with the classic builder, of all projects."""
 
     def remove(self, thing: Thing) -> None:
         """Remove it, a container with its volumes; it may be gone already."""

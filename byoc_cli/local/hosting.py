@@ -11,8 +11,8 @@ from pathlib import Path
 
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, NameTaken, Thing
+from byoc_cli.errors import ByocError, MachineError, UsageError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.interrupts import Interrupts
@@ -177,7 +177,7 @@ def _start(
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
     check_port(engine, request.port)
-    marks = labels.for_job(project, KIND, request.name, detached=request.detached)
+    marks = labels.for_job(project, KIND, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     spec = ContainerSpec(
         image=request.image.id,
@@ -189,15 +189,18 @@ def _start(
         ports={hosting.PORT: request.port},
         gpus=request.gpus,
     )
+    claimed = False
     try:
         engine.create_network(name, marks)
+        claimed = True
         mount = _model_mount(engine, request, marks)
         container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
             check_mount(container, mount, paths.MODEL)
         container.start()
     except BaseException as error:
-        labels.remove_job(engine, project, request.name)
+        if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
+            labels.remove_job(engine, project, request.name)
         if isinstance(error, CannotStart):
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
             raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
@@ -225,6 +228,13 @@ def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, s
     )
     try:
         filler.put(paths.MODEL, _chunks(request.model))
+    except MachineError:
+        raise
+    except ByocError as error:  # only its beginning was looked at before
+        raise EndpointFailed(
+            f"{request.model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
+            hint="make it anew: tar -czf model.tar.gz -C MODEL .",
+        ) from error
     finally:
         filler.remove()
     return Mount(paths.MODEL, volume, read_only=True)

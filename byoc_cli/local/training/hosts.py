@@ -135,7 +135,7 @@ class _Maker:
     def labels(self, host: str = "") -> dict[str, str]:
         """Labels of what belongs to the job, or to one host of it."""
         own = {labels.HOST_LABEL: host} if host else {}
-        return labels.for_job(self._project, "train", self._job.name) | own
+        return labels.for_job(self._project, "train", self._job.name, image=self._job.reference) | own
 
     def make(self, host: str, inputs: HostInputs, network_is_there: Callable[[], object]) -> Host:
         """Make a host; where the engine cannot mount an overlay, its channels are read-only."""

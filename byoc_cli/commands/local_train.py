@@ -43,6 +43,7 @@ def local_train(
     network_isolation: options.IsolationOption = False,
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
+    no_platform_files: options.PlatformFilesOption = False,
     name: options.NameOption = "",
     build: Annotated[bool, typer.Option("--build", help="Build the project's image first.")] = False,
 ) -> Outcome:
@@ -72,6 +73,7 @@ def local_train(
         interrupt_after=interrupt_after,
         checkpoints=checkpoints,
         network_isolation=network_isolation,
+        platform_files=not no_platform_files,
         entrypoint=entrypoint,
         arguments=arguments,
     )

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import training
+from byoc_cli.contract import channels, training
+from byoc_cli.contract.platform_files import ChannelRequest, JobRequest
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.resources import Resources
@@ -21,7 +22,7 @@ class TrainingJob:
     `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments, () for none (T-02 to T-04);
     `max_runtime` and `interrupt_after` are seconds, None for never; `checkpoints` is a folder of this machine that is
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
-    of all where there is one.
+    of all where there is one; without `platform_files` it finds no file that no document names (T-21, T-22).
     """
 
     name: str
@@ -41,6 +42,7 @@ class TrainingJob:
     max_runtime: float | None = None
     interrupt_after: float | None = None
     checkpoints: Path | None = None
+    platform_files: bool = True
 
     @property
     def hosts(self) -> list[str]:
@@ -71,3 +73,33 @@ class TrainingJob:
             *training.command_problems(self.entrypoint, self.arguments),
             *training.runtime_problems(self.max_runtime),
         ]
+
+
+def request(job: TrainingJob) -> JobRequest:
+    """Say a job in the words of the contract, its data as if it lay in S3; nothing is redacted."""
+    return JobRequest(
+        name=job.name,
+        arn=training.job_arn(job.name, job.region, ACCOUNT),
+        account=ACCOUNT,
+        image=job.reference,
+        instance_type=job.instance_type,
+        instance_count=job.instance_count,
+        hyperparameters=job.hyperparameters,
+        channels={channel.name: _request_of(channel) for channel in job.channels},
+        metrics=job.metrics,
+        network_isolation=job.network_isolation,
+        spot=job.interrupt_after is not None,
+        checkpoints=job.keeps_checkpoints,
+        max_runtime=job.max_runtime,
+    )
+
+
+def _request_of(channel: Channel) -> ChannelRequest:
+    listed = channel.manifest
+    return ChannelRequest(
+        uri=channels.local_uri(listed.name) if listed else channel.uri or channels.local_uri(channel.name),
+        config=channel.config,
+        compression=channel.compression,
+        shuffle_seed=channel.shuffle_seed,
+        manifest=listed is not None,
+    )

@@ -165,11 +165,24 @@ def command_problems(entrypoint: Sequence[str], arguments: Sequence[str]) -> lis
     return problems
 
 
+def metric_problems(metrics: Mapping[str, str]) -> list[str]:
+    """What CreateTrainingJob would refuse of MetricDefinitions (T-70)."""
+    problems = []
+    if len(metrics) > 40:
+        problems.append(f"{len(metrics)} metrics; at most 40 are allowed (T-70)")
+    for name, regex in metrics.items():
+        if not 1 <= len(name) <= 255:
+            problems.append(f"metric '{name[:40]}…': its name has {len(name)} characters, 1 to 255 are allowed (T-70)")
+        if not 1 <= len(regex) <= 500:
+            problems.append(f"metric '{name}': its regex has {len(regex)} characters, 1 to 500 are allowed (T-70)")
+    return problems
+
+
 def runtime_problems(seconds: float | None) -> list[str]:
     """What CreateTrainingJob would refuse of MaxRuntimeInSeconds (T-42)."""
     if seconds is None or 1 <= seconds <= MAX_RUNTIME_SECONDS:
         return []
-    return [f"a maximal run time of {seconds:g} s; 1 s to 28 days are allowed (T-42)"]
+    return [f"a maximal run time of {seconds:,.12g} s; 1 s to 28 days are allowed (T-42)"]
 
 
 def environment_problems(variables: Mapping[str, str]) -> list[str]:

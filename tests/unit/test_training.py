@@ -462,6 +462,7 @@ def test_t40_an_interrupt_stops_the_job_and_keeps_what_it_made(world: World, num
     assert world.described["TrainingJobStatus"] == "Stopped"
     assert (world.run.model / "saved").read_bytes() == b"s"
     assert "stopping the job: SIGTERM, up to 120 s (press Ctrl-C again to kill it)" in world.told.logs
+    assert world.engine.graces == [120]
     assert world.engine.empty
     assert runs.latest(world.project) is None
 

@@ -71,6 +71,10 @@ class TrainingJob:
             *training.channel_problems([channel.name for channel in self.channels]),
             *training.environment_problems(self.environment),
             *training.command_problems(self.entrypoint, self.arguments),
+            *channels.script_problems(
+                [*self.entrypoint, *self.arguments], {channel.name: channel.config for channel in self.channels}
+            ),
+            *training.metric_problems(self.metrics),
             *training.runtime_problems(self.max_runtime),
         ]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import struct
 from typing import Any
 
 import pytest
 
+from tests.integration.conftest import Build
 from tests.integration.training.conftest import BIG, FOLDER, ZIPPED
 from tests.integration.training.lab import Lab, Probed
 
@@ -111,6 +113,26 @@ def test_t61_epoch_after_epoch_and_one_closed_early(piped: Probed) -> None:
     assert reads["big_0"] == read(BIG)
     assert reads["big_1"] == read(BIG[:100])
     assert reads["big_2"] == read(BIG)
+
+
+def test_t23_t61_a_pipe_is_open_to_every_user_whatever_the_umask(lab: Lab, build: Build) -> None:
+    name = f"Umask-{secrets.token_hex(3)}"
+    channels = (
+        "--channel",
+        f"x={lab.project / 'data/letters'},mode=Pipe",
+        "--channel",
+        f"y={lab.project / 'data/tree'}",
+    )
+    reads = ("--hyperparam", 'pipes=[[["x", 0, null]]]', "--hyperparam", "do=pipes")
+    ran = lab.byoc(
+        *("local-train", build("probe", "user"), "--name", name, *channels, *reads),
+        cwd=lab.project,
+        before=("sh", "-c", 'umask 077; exec "$@"', "sh"),
+    )
+    assert ran.code == 0, ran.stderr
+    job = Probed(ran, lab.project / ".byoc" / "runs" / name)
+    assert job.said("data") == [["x_0", "y", "y-manifest"], ["x_1", "y", "y-manifest"]]
+    assert job.said("read") == [{"x_0": read(b"abcde")}]
 
 
 def test_t62_two_channels_at_once(piped: Probed) -> None:

@@ -27,6 +27,7 @@ from byoc_cli.engine.types import (
     Engine,
     Mount,
     Stream,
+    SubnetTaken,
 )
 from byoc_cli.errors import ByocError, MachineError
 from tests.fakes import Box, Program, not_executable
@@ -565,6 +566,37 @@ class EngineContract:
         container.kill()
         container.wait()
         engine.remove_network(name)
+
+    def test_a_container_on_a_second_network_with_addresses_of_its_own(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        first, second = (f"byoc-contract-{secrets.token_hex(4)}" for _ in range(2))
+        place = f"198.18.{secrets.randbelow(256)}"  # of the addresses that are nobody's
+        engine.create_network(first, {PROJECT_LABEL: project})
+        engine.create_network(
+            second, {PROJECT_LABEL: project}, internal=True, subnet=f"{place}.16/28", gateway=f"{place}.23"
+        )
+        container = make("polite", network=first)
+        container.connect(second)
+        container.start()
+        with pytest.raises(ByocError, match="active endpoints"):
+            engine.remove_network(second)
+        container.kill()
+        container.wait()
+        engine.remove_network(second)
+        lost = make("talk", network=first)
+        lost.connect(second)  # as any network: it is looked for at the start
+        with pytest.raises(ByocError, match=r"network .*not found"):
+            lost.start()
+
+    def test_a_subnet_is_given_once(self, engine: Engine, project: str) -> None:
+        first, second = (f"byoc-contract-{secrets.token_hex(4)}" for _ in range(2))
+        place = f"198.19.{secrets.randbelow(256)}"
+        engine.create_network(first, {PROJECT_LABEL: project}, subnet=f"{place}.0/28", gateway=f"{place}.2")
+        with pytest.raises(SubnetTaken, match="another network has these addresses"):
+            engine.create_network(second, {PROJECT_LABEL: project}, subnet=f"{place}.0/27", gateway=f"{place}.23")
+        engine.remove_network(first)
+        engine.create_network(second, {PROJECT_LABEL: project}, subnet=f"{place}.0/27", gateway=f"{place}.23")
 
     def test_a_volume_lives_longer_than_its_container(
         self, engine: Engine, make: Callable[..., Container], project: str

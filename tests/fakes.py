@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import cast
 
@@ -37,6 +38,7 @@ from byoc_cli.engine.types import (
     FileStat,
     Image,
     Stream,
+    SubnetTaken,
     Thing,
 )
 from byoc_cli.errors import ByocError, MachineError
@@ -127,6 +129,7 @@ class _Life:
     state: str = "created"
     exit: Exit | None = None
     signalled: bool = False
+    networks: list[str] = field(default_factory=list)
     printed: list[tuple[Stream, bytes]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -235,6 +238,9 @@ class FakeContainer:
         modified = f"{found.st_mtime_ns // 10**9}.{found.st_mtime_ns % 10**9:09}"
         return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified)
 
+    def connect(self, network: str) -> None:
+        self._life.networks.append(network)
+
     def start(self) -> None:
         spec, program = self._life.spec, self._life.program
         word = [*(spec.entrypoint or ()), *spec.command][0]
@@ -249,8 +255,8 @@ class FakeContainer:
             raise CannotStart(f'exec: "{word}": permission denied', 126, hint=f"chmod +x {word}")
         if spec.gpus != "none" and not self._engine.gpus:
             raise MachineError("this engine has no GPU to give", hint="leave --gpus out")
-        if spec.network not in {"", "none"} and spec.network not in self._engine.networks:
-            raise ByocError(f"the Docker Engine refused\nnetwork {spec.network} not found")
+        if missing := [name for name in self._life.networks if name not in self._engine.networks]:
+            raise ByocError(f"the Docker Engine refused\nnetwork {missing[0]} not found")
         if taken := [port for port in spec.ports.values() if port in self._engine.taken_ports()]:
             raise MachineError(f"the port is taken\n{taken[0]}", hint="choose another one with --port")
         self._life.state = "running"
@@ -332,6 +338,7 @@ class FakeEngine:
         self.volumes: dict[str, Mapping[str, str]] = {}
         self.overlays_work = sees_files
         self.internal: set[str] = set()  # networks that lead nowhere
+        self.subnets: dict[str, IPv4Network | IPv6Network] = {}  # of the networks that were made with one
         self.overlays: dict[str, str] = {}  # volume to the folder that it shows
         self._count = itertools.count()
 
@@ -402,6 +409,7 @@ class FakeEngine:
             ports=ports,
             read_only=[mount.target for mount in spec.mounts if mount.read_only],
             volumes=fresh,
+            networks=[spec.network] if spec.network not in {"", "none"} else [],
             created=time.time() + next(self._count) / 1000,
         )
         return FakeContainer(self, self.lives[life_id])
@@ -432,15 +440,25 @@ class FakeEngine:
                 return FakeContainer(self, life)
         raise ByocError(f"there is no container '{name}'", hint="byoc ps")
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        wanted = ip_network(subnet) if subnet else None
+        if wanted and any(wanted.overlaps(taken) for taken in self.subnets.values()):
+            raise SubnetTaken(f"another network has these addresses\n{subnet}")
+        if wanted and ip_address(gateway) not in wanted:
+            raise ByocError(f"the Docker Engine refused\nno matching subnet for gateway {gateway}")
         self.networks[name] = dict(labels)
+        if wanted:
+            self.subnets[name] = wanted
         if internal:
             self.internal.add(name)
 
     def remove_network(self, name: str) -> None:
-        if any(life.spec.network == name and life.state == "running" for life in self.lives.values()):
+        if any(name in life.networks and life.state == "running" for life in self.lives.values()):
             raise ByocError(f"the Docker Engine refused\nnetwork {name} has active endpoints")
         self.networks.pop(name, None)
+        self.subnets.pop(name, None)
 
     def create_overlays(self, folders: Mapping[str, str], image: str, labels: Mapping[str, str]) -> list[str]:
         if self.image(image) is None:

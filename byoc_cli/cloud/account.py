@@ -67,10 +67,7 @@ def account(region: str, profile: str = "") -> Account:
     """
     with faults.translated(f"AWS in {region} cannot be used"):
         session = open_session(profile)
-        if session.get_credentials() is None:
-            raise MachineError(
-                "there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN
-            )
+        credentials(session)
         caller = _client(session, "sts", region, _PATIENT).get_caller_identity()
     return Account(session, region, str(caller["Account"]), str(caller["Arn"]))
 
@@ -91,6 +88,19 @@ def identity() -> str:
         # A region only to name the endpoint: the answer is the same everywhere.
         region = session.get_config_variable("region") or "us-east-1"
         return str(_client(session, "sts", region, _QUICK).get_caller_identity()["Arn"])
+
+
+def credentials(session: Any) -> Any:
+    """Return the session's credentials, in botocore's form.
+
+    Raises:
+        MachineError: there are none.
+
+    """
+    found = session.get_credentials()
+    if found is None:
+        raise MachineError("there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN)
+    return found
 
 
 def open_session(profile: str = "") -> Any:

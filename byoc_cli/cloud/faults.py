@@ -43,6 +43,7 @@ _CODES: Mapping[str, tuple[type[ByocError], str]] = {
         ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
         (UsageError, "the bucket is in another region: set AWS_REGION to it"),
     ),
+    "NoSuchKey": (ByocError, "it was deleted meanwhile: try again"),
     "InvalidObjectState": (ByocError, "it is archived: restore it from S3 Glacier first"),
 }
 # The right that an operation of S3's needs has another name than the operation.

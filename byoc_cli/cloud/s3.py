@@ -94,7 +94,7 @@ def listing(client: Any, uri: str, names: Sequence[str] | None = None) -> Listin
             hint=f"aws s3 ls --recursive {uri}",
         )
     base = prefix[: prefix.rfind("/") + 1]
-    if prefix and all(one.key.startswith(f"{prefix}/") for one in keys):
+    if prefix != base and all(one.key.startswith(f"{prefix}/") for one in keys):
         base = f"{prefix}/"
     files = {one.key.removeprefix(base): one for one in keys}
     if missing := [name for name in names or () if name not in files]:
@@ -180,7 +180,6 @@ class _Watch(BaseSubscriber):
 
     def on_queued(self, future: Any, **_: object) -> None:
         future.meta.provide_transfer_size(self._one.size)
-        # Sent as If-Match: what was changed meanwhile is not taken for what was listed.
         future.meta.provide_object_etag(self._one.etag)
 
     def on_progress(self, future: Any, bytes_transferred: int, **_: object) -> None:  # noqa: ARG002 - by name
@@ -205,14 +204,42 @@ def _download(
             advance(amount)
 
     cache.make_room(missing)
-    with TransferManager(client, TransferConfig(max_request_concurrency=10)) as manager:
-        futures = [
-            manager.download(listed.bucket, one.key, str(cache.path(one)), subscribers=[_Watch(one, cache, count)])
-            for one in missing
-        ]
-        for one, future in zip(missing, futures, strict=True):
-            with _one_transfer(f"{S3}{listed.bucket}/{one.key}"):
-                future.result()
+    with (
+        _as_listed(client, missing) as end,
+        TransferManager(client, TransferConfig(max_request_concurrency=10)) as manager,
+    ):
+        try:
+            futures = [
+                manager.download(listed.bucket, one.key, str(cache.path(one)), subscribers=[_Watch(one, cache, count)])
+                for one in missing
+            ]
+            for one, future in zip(missing, futures, strict=True):
+                with _one_transfer(f"{S3}{listed.bucket}/{one.key}"):
+                    future.result()
+        except BaseException:
+            end.set()
+            raise
+
+
+@contextmanager
+def _as_listed(client: Any, objects: Sequence[RemoteObject]) -> Iterator[threading.Event]:
+    """Let S3 refuse what was changed since the listing: s3transfer itself asks so only for parts of large objects.
+
+    Gives what ends it: no more requests are made, whatever s3transfer would still try.
+    """
+    etags = {one.key: one.etag for one in objects}
+    event, end = "before-parameter-build.s3.GetObject", threading.Event()
+
+    def ask(params: dict[str, Any], **_: object) -> None:
+        if end.is_set():
+            raise ByocError("interrupted")
+        params["IfMatch"] = etags[params["Key"]]
+
+    client.meta.events.register(event, ask)
+    try:
+        yield end
+    finally:
+        client.meta.events.unregister(event, ask)
 
 
 @contextmanager

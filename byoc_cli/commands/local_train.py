@@ -11,6 +11,7 @@ import typer
 
 from byoc_cli.commands import train_options as options
 from byoc_cli.commands.options import EnvOption, ImageArgument, Outcome, Session
+from byoc_cli.commands.own_credentials import own_credentials
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def local_train(
     checkpoints: options.CheckpointsOption = None,
     interrupt_after: options.InterruptAfterOption = "",
     network_isolation: options.IsolationOption = False,
+    aws_credentials: options.AwsCredentialsOption = False,
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
     no_platform_files: options.PlatformFilesOption = False,
@@ -74,12 +76,14 @@ def local_train(
         checkpoints=checkpoints,
         network_isolation=network_isolation,
         platform_files=not no_platform_files,
+        aws_credentials=aws_credentials,
         entrypoint=entrypoint,
         arguments=arguments,
     )
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
+    credentials = own_credentials(session.console) if aws_credentials else None
     if build:
         _build(session, project, image)
     reference, found = session.image(image, project)
@@ -91,7 +95,10 @@ def local_train(
         reference=reference,
         channels=options.fetched(session, asked.channels),
         resources=options.resources(session, asked, given),
+        aws_credentials=credentials,
     )
+    if job.checkpoints:
+        options.make_checkpoints(job.checkpoints)
     run = runs.create(project, job.name)
     session.console.log(f"job {job.name}: {reference} train")
     description = train(session.engine, project, job, run, session.console)

@@ -12,20 +12,25 @@ EXAMPLES = """
   byoc ps --all --json
 """
 
+_ONLY_HOST = "algo-1"
+
 
 def ps(session: Session, all_projects: AllOption = False) -> Outcome:
     """List the jobs and endpoints of this project that are in the engine.
 
-    With --json: a list of objects with name, kind (train or endpoint), state, image, container, port, created, project.
+    With --json: a list of objects with name, kind (train or endpoint), host (algo-1, … of a job), state, image,
+    container, port, created, project.
     """
     from byoc_cli.contract.hosting import PORT
     from byoc_cli.local import running
+    from byoc_cli.local.labels import HOST_LABEL
 
     found = running.containers(session.engine, None if all_projects else session.project())
     rows = [
         {
             "name": thing.job,
             "kind": thing.kind,
+            "host": thing.labels.get(HOST_LABEL),
             "state": running.state(thing),
             "image": thing.image,
             "container": thing.name,
@@ -36,10 +41,23 @@ def ps(session: Session, all_projects: AllOption = False) -> Outcome:
         for thing in found
     ]
 
-    header = ["NAME", "KIND", "STATE", "PORT", "AGE", *(["PROJECT"] if all_projects else [])]
+    hosts = any(thing.labels.get(HOST_LABEL, _ONLY_HOST) != _ONLY_HOST for thing in found)
+    header = [
+        "NAME",
+        "KIND",
+        *(["HOST"] if hosts else []),
+        "STATE",
+        "PORT",
+        "AGE",
+        *(["PROJECT"] if all_projects else []),
+    ]
     table = [
-        [thing.job, thing.kind, running.state(thing), str(thing.ports.get(PORT, "")), _age(thing.created)]
-        + ([thing.project] if all_projects else [])
+        [
+            *(thing.job, thing.kind),
+            *([thing.labels.get(HOST_LABEL, "")] if hosts else []),
+            *(running.state(thing), str(thing.ports.get(PORT, "")), _age(thing.created)),
+            *([thing.project] if all_projects else []),
+        ]
         for thing in found
     ]
     if not found:

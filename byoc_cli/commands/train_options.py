@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
+from byoc_cli.commands.own_credentials import check_possible
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ PlatformFilesOption = Annotated[
         "--no-platform-files", help="Leave out the files that no document names: init-config.json, NAME-manifest, …"
     ),
 ]
+AwsCredentialsOption = Annotated[
+    bool,
+    typer.Option(
+        "--aws-credentials", help="Let the containers use your AWS credentials, which they get as in the cloud."
+    ),
+]
 IsolationOption = Annotated[bool, typer.Option("--network-isolation", help="No network but to the other hosts.")]
 EntrypointOption = Annotated[
     list[str],
@@ -125,6 +132,7 @@ class Given:
     checkpoints: Path | None = None
     network_isolation: bool = False
     platform_files: bool = True
+    aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
 
@@ -161,6 +169,8 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
     )
     _sizes(given)
     refuse(job.problems())
+    if given.aws_credentials:
+        check_possible(job)
     return job
 
 
@@ -178,6 +188,16 @@ def resources(session: Session, job: TrainingJob, given: Given) -> list[Resource
     if found[0].note:
         session.console.log(found[0].note)
     return found
+
+
+def make_checkpoints(folder: Path) -> None:
+    """Make the folder of --checkpoints where it is not there: the first job of several starts without any."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
+        ) from error
 
 
 def fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:
@@ -243,16 +263,9 @@ def _sizes(given: Given):  # type: ignore[no-untyped-def]
 
 
 def _checkpoints(folder: Path | None) -> Path | None:
-    """The folder of --checkpoints, made where it is not there: the first job of several starts without any."""
-    if folder is None:
-        return None
-    path = folder.expanduser().resolve()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
-        ) from error
+    path = folder.expanduser().resolve() if folder else None
+    if path and path.exists() and not path.is_dir():
+        raise UsageError(f"--checkpoints {folder}: that is not a folder", hint="--checkpoints DIR")
     return path
 
 

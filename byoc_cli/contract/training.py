@@ -106,6 +106,15 @@ def environment(name: str, region: str, account: str, *, gpu: bool) -> dict[str,
     return platform if gpu else platform | {"NVIDIA_VISIBLE_DEVICES": "void"}
 
 
+def credentials_environment(uri: str, token: str) -> dict[str, str]:
+    """What leads an AWS SDK to a credentials endpoint that wants `token` as its Authorization (T-28).
+
+    The platform's own is AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, a path at port 80 of 169.254.170.2, which not
+    everybody can listen on.
+    """
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri, "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}
+
+
 def failure_reason(failure_file: str, exit_code: int, *, out_of_memory: bool) -> str:
     """What DescribeTrainingJob would say of a container that failed (T-32, T-33, T-35).
 

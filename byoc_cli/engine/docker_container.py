@@ -62,12 +62,20 @@ class DockerContainer:
             timeout=self.api.timeout,
         )
 
+    def connect(self, network: str) -> None:
+        with faults.translated():
+            self.api.connect_container_to_network(self.id, network)
+
     def start(self) -> None:
         with faults.translated():
             # Attached before the start, so that not a byte is missed.
             self._output = self.api.attach(self.id, stdout=True, stderr=True, stream=True, demux=True)
             threading.Thread(target=self._listen, name=f"signals of {self.name}", daemon=True).start()
-            self.api.start(self.id)
+            try:
+                self.api.start(self.id)
+            except BaseException:
+                self._let_go()
+                raise
 
     def _listen(self) -> None:
         """Notice signals until the container is removed: an engine remembers 256 events only, of all containers."""
@@ -89,6 +97,12 @@ class DockerContainer:
                     yield "stdout", stdout
                 if stderr:
                     yield "stderr", stderr
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the connection of the attach, which docker-py leaves to the garbage collector."""
+        with suppress(AttributeError, OSError, docker.errors.DockerException):  # what was never attached has no close
+            self._output.close()  # type: ignore[attr-defined]
 
     def wait(self) -> Exit:
         with faults.translated():

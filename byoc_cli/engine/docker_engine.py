@@ -127,9 +127,13 @@ class DockerEngine:
                 raise ByocError(f"there is no container '{name}'", hint="byoc ps") from error
         return DockerContainer(self.api, found["Id"], found["Name"].lstrip("/"))
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        pool = docker.types.IPAMPool(subnet=subnet, gateway=gateway or None)
+        ipam = docker.types.IPAMConfig(pool_configs=[pool]) if subnet else None
         with faults.translated():
-            self.api.create_network(name, driver="bridge", labels=dict(labels), internal=internal)
+            self.api.create_network(name, driver="bridge", labels=dict(labels), internal=internal, ipam=ipam)
 
     def remove_network(self, name: str) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, MachineError
 
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
@@ -149,6 +149,10 @@ class CannotStart(ByocError):
         self.exit_code_of_program = exit_code_of_program
 
 
+class SubnetTaken(MachineError):
+    """Another network of the engine has these addresses."""
+
+
 class Container(Protocol):
     """A container from its making to its removal."""
 
@@ -163,6 +167,9 @@ class Container(Protocol):
 
     def stat(self, path: str) -> FileStat | None:
         """Look at one file through the container's mounts, also before the start; None where there is none."""
+
+    def connect(self, network: str) -> None:
+        """Put it on one more network, before the start; the first stays its way out, and its eth0."""
 
     def start(self) -> None:
         """Start it; output is kept from the first byte.
@@ -230,8 +237,18 @@ class Engine(Protocol):
     def container(self, name: str) -> Container:
         """Take hold of a container that is there."""
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
-        """Create a bridge network; an internal one leads nowhere but to what is on it."""
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        """Create a bridge network; an internal one leads nowhere but to what is on it, and to its gateway.
+
+        `gateway` is the engine's machine as it is known there, an address of `subnet` ("169.254.170.0/28"); without
+        them the engine chooses.
+
+        Raises:
+            SubnetTaken: another network has the subnet, or a part of it.
+
+        """
 
     def remove_network(self, name: str) -> None:
         """Remove a network that no running container uses; it may be gone already."""

@@ -31,10 +31,10 @@ def orphaned(thing: Thing) -> bool:
     return _owner(int(rest)) != thing.labels[OWNER_LABEL]
 
 
-def remove_job(engine: Engine, project: Project, job: str) -> None:
+def remove_job(engine: Engine, project: Project, job: str, *, networks_only: bool = False) -> None:
     """Remove all that a job has in the engine, by its labels: also what was being made when a signal came."""
     for thing in engine.things(project=project.id):  # containers first, then networks and volumes
-        if thing.job == job:
+        if thing.job == job and (thing.type == "network" or not networks_only):
             engine.remove(thing)
 
 

@@ -341,6 +341,44 @@ def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
     return str(ran.data["endpoint"])
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("--network-isolation",), 2, "error: --aws-credentials with --network-isolation: an isolated job has no"),
+        (("--instance-count", "14"), 2, "error: --aws-credentials with 14 hosts: its endpoint has room for 13"),
+        (
+            (),
+            3,
+            "error: there are no AWS credentials\nneither in the environment nor in ~/.aws\n\nhint: `aws configure`",
+        ),
+    ],
+)
+def test_aws_credentials_that_cannot_be_given(
+    byoc: Byoc, image: FakeEngine, project: Path, words: tuple[str, ...], code: int, error: str
+) -> None:
+    ran = byoc("local-train", "--aws-credentials", *words)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert error in ran.stderr
+    assert image.specs == []
+    assert not (project / ".byoc").exists(), "it is said before anything is made"
+
+
+def test_whose_credentials_a_job_may_use_is_said(
+    byoc: Byoc, image: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE1ABCD")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET-MARKER")
+    byoc("local-train")
+    assert not any("CREDENTIALS" in name for name in image.specs[0].environment), "nothing without being asked"
+    image.sees_files = False  # an engine elsewhere, where nobody reaches an endpoint of this machine
+    ran = byoc("local-train", "--aws-credentials")
+    assert ran.code == 3
+    assert "the job may use your AWS credentials: those of the environment, access key …ABCD\n" in ran.stderr
+    assert "error: --aws-credentials is not possible with this engine\nthe engine is on another machine" in ran.stderr
+    assert "MARKER" not in ran.stderr
+    assert image.empty
+
+
 def test_serve_detached_prints_where_it_answers(byoc: Byoc, image: FakeEngine, port: int) -> None:
     ran = byoc("serve", "--detach", "--port", str(port))
     assert ran.code == 0
@@ -446,7 +484,7 @@ def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port:
 
 def test_ps_lists_what_is_in_the_engine(byoc: Byoc, endpoint: str, port: int) -> None:
     (row,) = byoc("ps", "--json").data
-    assert set(row) == {"name", "kind", "state", "image", "container", "port", "created", "project"}
+    assert set(row) == {"name", "kind", "host", "state", "image", "container", "port", "created", "project"}
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "running", port)
     table = byoc("ps").stdout.splitlines()
     assert table[0].split() == ["NAME", "KIND", "STATE", "PORT", "AGE"]

@@ -8,74 +8,21 @@ import re
 import signal
 import tarfile
 import threading
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from byoc_cli.contract.training import ChannelConfig
-from byoc_cli.engine.types import Exit, Image, Stream
+from byoc_cli.engine.types import Image
 from byoc_cli.errors import ByocError, Interrupted, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.collect import NoSpace
 from byoc_cli.local.resources import Resources
-from byoc_cli.local.runs import Run
-from byoc_cli.local.training import JobFailed, TrainingJob, train
-from byoc_cli.project import Project
-from tests.fakes import Box, FakeEngine, Program, Told, not_executable
-
-Printed = Generator[tuple[Stream, bytes], None, int | Exit]
-
-
-def good(box: Box) -> Printed:
-    yield "stdout", b"loss=2.0\nlos"
-    yield "stderr", b"a warning\n"
-    yield "stdout", b"s=0.5\n"
-    box.path("/opt/ml/model/weights").write_bytes(b"abc")
-    box.path("/opt/ml/output/data/report").write_bytes(b"r")
-    box.path("/opt/ml/checkpoints/1").write_bytes(b"c")
-    return 0
-
-
-def failing(code: int = 1, *, failure: str = "", out_of_memory: bool = False, says: bytes = b"oops\n") -> Program:
-    def program(box: Box) -> Printed:
-        yield "stderr", says
-        box.path("/opt/ml/model/partial").write_bytes(b"p")
-        if failure:
-            box.path("/opt/ml/output/failure").write_text(failure)
-        return Exit(code, out_of_memory)
-
-    return program
-
-
-class World:
-    """A project, an engine with one image, and what a job leaves."""
-
-    def __init__(self, folder: Path, **knobs: Any) -> None:
-        self.engine = FakeEngine(folder / "engine", **knobs)
-        root = folder / "project"
-        root.mkdir()
-        self.project = Project(root=root, image="my-model")
-        self.told = Told()
-        self.run = Run(root)
-
-    def train(self, program: Program | None, *, name: str = "job-1", **more: Any) -> dict[str, Any]:
-        image = self.engine.add_image("my-model:latest", {"train": program} if program else {})
-        job = TrainingJob(**{"name": name, "image": image, "reference": "my-model:latest", **more})
-        self.run = runs.create(self.project, name)
-        return train(self.engine, self.project, job, self.run, self.told)
-
-    def fails(self, program: Program | None, **more: Any) -> JobFailed:
-        with pytest.raises(JobFailed) as caught:
-            self.train(program, **more)
-        assert self.run.describe() == caught.value.result
-        return caught.value
-
-    @property
-    def described(self) -> dict[str, Any]:
-        return self.run.describe()
+from byoc_cli.local.training import TrainingJob, train
+from tests.fakes import Box, Program, Told, not_executable
+from tests.unit.training_world import Printed, World, failing, good
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 from byoc_cli.contract import training
 from byoc_cli.engine.types import CannotStart, Engine
-from byoc_cli.errors import ByocError, Interrupted
 from byoc_cli.local.background import meanwhile
+from byoc_cli.local.credentials import Access, credentials_access
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
@@ -35,7 +35,7 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
     Raises:
         JobFailed: the container failed (says FailureReason, the last lines and the log's path), or was stopped.
         NoSpace: its results do not fit on the disk; the container is kept.
-        MachineError: no GPU, or an engine that does not see this machine's files.
+        MachineError: no GPU, an engine that does not see this machine's files, or no place for a credentials endpoint.
         Interrupted: Ctrl-C or SIGTERM, after the container was stopped and its results collected.
 
     """
@@ -45,8 +45,8 @@ def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress
             ending = _Training(engine, project, job, run, progress, record, interrupts).to_its_end()
         except CannotStart as error:
             raise cannot_start(record, error) from error
-        except (ByocError, Interrupted) as error:
-            record.end("Stopped" if isinstance(error, Interrupted) else "Failed", str(error))
+        except BaseException as error:  # whatever it is: job.json says that the job is over
+            record.end("Failed" if isinstance(error, Exception) else "Stopped", str(error))
             raise
         return judge(record, ending, progress, signal=interrupts.signal)
 
@@ -76,20 +76,30 @@ class _Training:
         """Run it; what the job left is in the run's folder afterwards."""
         given = self.job.checkpoints
         before = results.contents(given) if given else frozenset()
-        with dealt_inputs(self.engine, self.job, self.run.staging, self.progress) as inputs:
-            ending = self._attempt(inputs, given, interrupt_after=self.job.interrupt_after)
+        with (
+            dealt_inputs(self.engine, self.job, self.run.staging, self.progress) as inputs,
+            credentials_access(
+                self.engine, self.project, self.job.name, self.job.aws_credentials, self.progress
+            ) as access,
+        ):
+            ending = self._attempt(inputs, access, given, interrupt_after=self.job.interrupt_after)
             if ending.cause == "interrupted":
                 self.record.enter("Restarting")
                 self.progress.log("starting again, with the checkpoints")
-                ending = self._attempt(inputs, self.run.checkpoints, interrupt_after=None)
+                ending = self._attempt(inputs, access, self.run.checkpoints, interrupt_after=None)
         if given:
             results.bring_up_to_date(given, self.run.checkpoints, before)
         return ending
 
     def _attempt(
-        self, inputs: Mapping[str, HostInputs], checkpoints: Path | None, *, interrupt_after: float | None
+        self,
+        inputs: Mapping[str, HostInputs],
+        access: Access | None,
+        checkpoints: Path | None,
+        *,
+        interrupt_after: float | None,
     ) -> Ending:
-        with job_hosts(self.engine, self.project, self.job, inputs, self.progress, checkpoints) as hosts:
+        with job_hosts(self.engine, self.project, self.job, inputs, self.progress, checkpoints, access) as hosts:
             self.record.enter("Downloading")
             self.interrupts.check()
             self.record.enter("Training")

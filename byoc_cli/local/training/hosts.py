@@ -14,6 +14,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import NoSpace, look
+from byoc_cli.local.credentials import Access
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.inputs import HostInputs
@@ -40,13 +41,14 @@ def job_hosts(
     inputs: Mapping[str, HostInputs],
     progress: Progress,
     checkpoints: Path | None = None,
+    access: Access | None = None,
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
-    `checkpoints` is a folder whose content each host starts with.
+    `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials.
     """
     network = f"byoc-{job.name}"
-    maker = _Maker(engine, project, job, network, progress)
+    maker = _Maker(engine, project, job, network, progress, access)
     hosts: list[Host] = []
     kept = False
     try:
@@ -111,12 +113,21 @@ def remove(engine: Engine, hosts: Sequence[Host]) -> None:
 class _Maker:
     """Makes the containers of a job."""
 
-    def __init__(self, engine: Engine, project: Project, job: TrainingJob, network: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        project: Project,
+        job: TrainingJob,
+        network: str,
+        progress: Progress,
+        access: Access | None,
+    ) -> None:
         self._engine = engine
         self._project = project
         self._job = job
         self._network = network
         self._progress = progress
+        self._access = access
         self._overlays_work = True
 
     def labels(self, host: str = "") -> dict[str, str]:
@@ -159,6 +170,8 @@ class _Maker:
     ) -> Container:
         container = self._create(host, inputs, overlays, network_is_there)
         try:
+            if self._access:
+                container.connect(self._access.network)
             lay_out(container, self._job, host, inputs)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
@@ -184,6 +197,7 @@ class _Maker:
         entrypoint, command = training.command(job.entrypoint, job.arguments)
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
+        platform |= self._access.environment if self._access else {}
         spec = ContainerSpec(
             image=job.image.id,
             command=command,

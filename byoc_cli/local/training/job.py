@@ -10,6 +10,7 @@ from byoc_cli.contract import channels, training
 from byoc_cli.contract.platform_files import ChannelRequest, JobRequest
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
+from byoc_cli.local.credentials import Provider
 from byoc_cli.local.resources import Resources
 
 ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
@@ -22,7 +23,8 @@ class TrainingJob:
     `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments, () for none (T-02 to T-04);
     `max_runtime` and `interrupt_after` are seconds, None for never; `checkpoints` is a folder of this machine that is
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
-    of all where there is one; without `platform_files` it finds no file that no document names (T-21, T-22).
+    of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
+    Without `platform_files` a host finds no file that no document names (T-21, T-22).
     """
 
     name: str
@@ -43,6 +45,7 @@ class TrainingJob:
     interrupt_after: float | None = None
     checkpoints: Path | None = None
     platform_files: bool = True
+    aws_credentials: Provider | None = None
 
     @property
     def hosts(self) -> list[str]:

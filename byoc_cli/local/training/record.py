@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from byoc_cli.contract import paths, training
 from byoc_cli.local import runs
 from byoc_cli.local.channels import Channel
+from byoc_cli.local.history import stamp
 from byoc_cli.local.metrics import Metrics
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
@@ -36,7 +36,7 @@ class Record:
         """Go on to the next secondary status (T-43)."""
         now = time.time()
         self._close(now)
-        self.transitions.append({"Status": phase, "StartTime": _stamp(now)})
+        self.transitions.append({"Status": phase, "StartTime": stamp(now)})
         if phase == "Training":
             self.training = (now, now)
         elif phase == "Uploading" and self.training:
@@ -48,10 +48,10 @@ class Record:
         now = time.time()
         self._close(now)
         secondary = secondary or status
-        self.transitions.append({"Status": secondary, "StartTime": _stamp(now), "EndTime": _stamp(now)})
+        self.transitions.append({"Status": secondary, "StartTime": stamp(now), "EndTime": stamp(now)})
         description = self._fixed | self._state(status, secondary)
         description |= {"FailureReason": reason} if reason and status == "Failed" else {}
-        description |= {"FinalMetricDataList": self.metrics.final(_stamp)} | more
+        description |= {"FinalMetricDataList": self.metrics.final(stamp)} | more
         if self.run.model_tar.is_file():
             description["ModelArtifacts"] = {"S3ModelArtifacts": self.run.model_tar.as_uri()}
         self.run.write_description(description)
@@ -59,13 +59,13 @@ class Record:
 
     def _close(self, now: float) -> None:
         if self.transitions:
-            self.transitions[-1]["EndTime"] = _stamp(now)
+            self.transitions[-1]["EndTime"] = stamp(now)
 
     def _state(self, status: str, secondary: str) -> dict[str, Any]:
-        times = {"CreationTime": _stamp(self.created), "LastModifiedTime": _stamp(time.time())}
+        times = {"CreationTime": stamp(self.created), "LastModifiedTime": stamp(time.time())}
         if self.training:
             start, end = self.training
-            times |= {"TrainingStartTime": _stamp(start), "TrainingEndTime": _stamp(end)}
+            times |= {"TrainingStartTime": stamp(start), "TrainingEndTime": stamp(end)}
             times |= {"TrainingTimeInSeconds": round(end - start, 3)}  # type: ignore[dict-item]
         return {
             "TrainingJobStatus": status,
@@ -126,7 +126,3 @@ def _channel(channel: Channel) -> dict[str, Any]:
     return {"ChannelName": channel.name, "DataSource": source} | {
         key: value for key, value in optional.items() if value
     }
-
-
-def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

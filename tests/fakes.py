@@ -291,6 +291,7 @@ class FakeContainer:
         return self._life.signalled
 
     def stop(self, grace: float) -> None:
+        self._engine.graces.append(grace)
         self._send(signal.SIGTERM)
         if not self._life.end(grace):
             self.kill()
@@ -332,7 +333,8 @@ class FakeEngine:
     Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files;
     `overlays_work` is False for one that cannot mount what `create_overlays` makes; `registry` is what a registry
     gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path to the tar that
-    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made.
+    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made, `graces` in seconds
+    that were given to those that were stopped.
     """
 
     def __init__(self, files: Path, *, gpus: int = 0, sees_files: bool = True) -> None:
@@ -343,6 +345,7 @@ class FakeEngine:
         self.stand_ins: dict[str, str] = {}
         self.archives: dict[str, bytes] = {}
         self.specs: list[ContainerSpec] = []
+        self.graces: list[float] = []
         self.images: dict[str, tuple[Image, Mapping[str, Program]]] = {}
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}

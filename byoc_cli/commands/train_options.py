@@ -83,6 +83,12 @@ CheckpointsOption = Annotated[
         metavar="DIR", help="Start with these checkpoints, and bring them up to date afterwards.", show_default=False
     ),
 ]
+PlatformFilesOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-platform-files", help="Leave out the files that no document names: init-config.json, NAME-manifest, …"
+    ),
+]
 AwsCredentialsOption = Annotated[
     bool,
     typer.Option(
@@ -126,6 +132,7 @@ class Given:
     interrupt_after: str = ""
     checkpoints: Path | None = None
     network_isolation: bool = False
+    platform_files: bool = True
     aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
@@ -158,6 +165,7 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         entrypoint=words(given.entrypoint, "--entrypoint") or settings.entrypoint,
         arguments=words(given.arguments, "--arguments") or settings.arguments,
         network_isolation=given.network_isolation,
+        platform_files=given.platform_files,
         max_runtime=seconds(given.max_runtime, "--max-runtime"),
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),

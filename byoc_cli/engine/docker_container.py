@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -26,6 +27,7 @@ class DockerContainer:
         self.id = container_id
         self.name = name
         self._output: Iterator[tuple[bytes | None, bytes | None]] = iter(())
+        self._signalled = threading.Event()
 
     def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
         with faults.translated():
@@ -68,11 +70,25 @@ class DockerContainer:
         with faults.translated():
             # Attached before the start, so that not a byte is missed.
             self._output = self.api.attach(self.id, stdout=True, stderr=True, stream=True, demux=True)
+            threading.Thread(target=self._listen, name=f"signals of {self.name}", daemon=True).start()
             try:
                 self.api.start(self.id)
             except BaseException:
                 self._let_go()
                 raise
+
+    def _listen(self) -> None:
+        """Notice signals until the container is removed: an engine remembers 256 events only, of all containers."""
+        wanted = {"container": self.id, "event": ["kill", "destroy"]}
+        # Whatever breaks it off: `was_signalled` asks, too.
+        with (
+            suppress(docker.errors.APIError, requests.RequestException, OSError, ValueError),
+            closing(self.api.events(filters=wanted, decode=True)) as events,
+        ):
+            for event in events:
+                if event.get("Action") == "destroy":
+                    return
+                self._signalled.set()
 
     def output(self) -> Iterator[tuple[Stream, bytes]]:
         with faults.translated():
@@ -99,6 +115,8 @@ class DockerContainer:
         return None if state["Status"] in {"created", "running", "paused", "restarting"} else exit_of(state)
 
     def was_signalled(self) -> bool:
+        if self._signalled.is_set():
+            return True
         with faults.translated():
             row = self.api.inspect_container(self.id)
             # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until

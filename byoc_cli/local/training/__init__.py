@@ -133,7 +133,7 @@ class _Training:
     def _run(self, hosts: list[Host], interrupt_after: float | None) -> Ending:
         """Run the hosts; the first signal stops them with SageMaker's grace, the second kills them (T-40)."""
         stopping = f"stopping the job: {_GRACE} (press Ctrl-C again to kill it)"
-        longer = f"the job runs longer than {self.job.max_runtime or 0:g} s: {_GRACE}"
+        longer = f"the job runs longer than {self.job.max_runtime or 0:,.10g} s: {_GRACE}"
         interrupted = f"interrupting the job as a spot instance would be: {_GRACE}"
         timers: list[tuple[float | None, Cause, str]] = [
             (self.job.max_runtime, "max-runtime", longer),

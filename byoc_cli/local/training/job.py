@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from byoc_cli.contract import channels, sdk_v3, training
+from byoc_cli.contract.platform_files import ChannelRequest, JobRequest
 from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.credentials import Provider
@@ -24,6 +25,7 @@ class TrainingJob:
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
     of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
     `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, "" for none (T-09).
+    Without `platform_files` a host finds no file that no document names (T-21, T-22).
     """
 
     name: str
@@ -44,6 +46,7 @@ class TrainingJob:
     max_runtime: float | None = None
     interrupt_after: float | None = None
     checkpoints: Path | None = None
+    platform_files: bool = True
     aws_credentials: Provider | None = None
 
     @property
@@ -82,5 +85,36 @@ class TrainingJob:
             *training.command_problems(self.entrypoint, self.arguments),
             *channels.script_problems([*self.entrypoint, *self.arguments], configs),
             *(sdk_v3.problems(configs, self.entry_script) if self.as_sdk_v3 else ()),
+            *training.metric_problems(self.metrics),
             *training.runtime_problems(self.max_runtime),
         ]
+
+
+def request(job: TrainingJob) -> JobRequest:
+    """Say a job in the words of the contract, its data as if it lay in S3; nothing is redacted."""
+    return JobRequest(
+        name=job.name,
+        arn=training.job_arn(job.name, job.region, ACCOUNT),
+        account=ACCOUNT,
+        image=job.reference,
+        instance_type=job.instance_type,
+        instance_count=job.instance_count,
+        hyperparameters=job.hyperparameters,
+        channels={channel.name: _request_of(channel) for channel in job.channels},
+        metrics=job.metrics,
+        network_isolation=job.network_isolation,
+        spot=job.interrupt_after is not None,
+        checkpoints=job.keeps_checkpoints,
+        max_runtime=job.max_runtime,
+    )
+
+
+def _request_of(channel: Channel) -> ChannelRequest:
+    listed = channel.manifest
+    return ChannelRequest(
+        uri=channels.local_uri(listed.name) if listed else channel.uri or channels.local_uri(channel.name),
+        config=channel.config,
+        compression=channel.compression,
+        shuffle_seed=channel.shuffle_seed,
+        manifest=listed is not None,
+    )

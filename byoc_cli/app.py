@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -31,7 +32,7 @@ from byoc_cli.commands import (
 )
 from byoc_cli.commands.options import Command, Doors, command
 from byoc_cli.console import Console
-from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
+from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
@@ -116,12 +117,11 @@ def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
     except Interrupted as interrupted:
         if interrupted.result is not None and _wants_json(argv):
             console.json(interrupted.result)
-        if interrupted.exit_code == READER_GONE:
-            # `byoc logs | head`: the reader has what it wanted. Python would complain when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return interrupted.exit_code
     except KeyboardInterrupt:
         return 130
+    finally:
+        _let_go()
     return code if isinstance(code, int) else 0  # what --version and a Ctrl-C ended with
 
 
@@ -136,10 +136,20 @@ def _wrong_words(error: typer.TyperException) -> UsageError:
     return UsageError(said[:1].lower() + said[1:].rstrip("."), hint=hint)
 
 
+def _let_go() -> None:
+    """Let go of what nobody reads (`byoc logs | head`): Python would complain when it closes it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _fail(console: Console, error: ByocError, argv: Sequence[str] | None) -> int:
     if error.result is not None and _wants_json(argv):
         console.json(error.result)
-    console.error(error)
+    with suppress(BrokenPipeError):
+        console.error(error)
     return error.exit_code
 
 

@@ -23,6 +23,7 @@ from byoc_cli.engine.types import (
     PROJECT_LABEL,
     CannotStart,
     Container,
+    ContainerGone,
     ContainerSpec,
     Engine,
     Mount,
@@ -551,6 +552,16 @@ class EngineContract:
         container.kill()
         assert engine.things(project=project) == []
 
+    def test_one_that_somebody_removed_is_gone_and_not_empty(
+        self, engine: Engine, make: Callable[..., Container]
+    ) -> None:
+        container = make("polite", mounts=[Mount("/opt/ml/model")])
+        container.start()
+        engine.container(container.id).remove()
+        for call in (container.wait, container.was_signalled, lambda: list(container.get("/opt/ml/model"))):
+            with pytest.raises(ContainerGone):
+                call()
+
     def test_networks_and_volumes_are_removed_by_name(self, engine: Engine, project: str) -> None:
         name = f"byoc-contract-{secrets.token_hex(4)}"
         engine.create_network(name, {PROJECT_LABEL: project})
@@ -559,6 +570,19 @@ class EngineContract:
             engine.remove_network(name)
             engine.remove_volume(name)
         assert engine.things(project=project) == []
+
+    def test_a_container_is_on_its_network_also_after_its_end(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        container = make("talk", network=name)
+        container.start()
+        container.wait()
+        assert container.is_on(name)
+        assert not container.is_on("another")
+        container.remove()
+        engine.remove_network(name)
 
     def test_a_network_in_use_is_not_removed(
         self, engine: Engine, make: Callable[..., Container], project: str

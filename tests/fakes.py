@@ -34,6 +34,7 @@ from byoc_cli.engine.types import (
     KIND_LABEL,
     PROJECT_LABEL,
     CannotStart,
+    ContainerGone,
     ContainerSpec,
     EngineInfo,
     Exit,
@@ -227,7 +228,12 @@ class FakeContainer:
         """Where a path of the container really is."""
         return self._life.box.path(place)
 
+    def _require(self) -> None:
+        if self._life.id not in self._engine.lives:
+            raise ContainerGone(f"the container is not there any more\nNo such container: {self.id}")
+
     def get(self, path: str) -> Generator[bytes, None, None]:
+        self._require()
         self.fetched.append(path)
         data = self._engine.archives.get(path)
         if data is None:
@@ -281,6 +287,7 @@ class FakeContainer:
         return self._life.pieces(follow=True) if self._attached else iter(())
 
     def wait(self) -> Exit:
+        self._require()
         self._life.end()
         return self._life.exit or Exit(0)
 
@@ -288,7 +295,12 @@ class FakeContainer:
         return self._life.exit
 
     def was_signalled(self) -> bool:
+        self._require()
         return self._life.signalled
+
+    def is_on(self, network: str) -> bool:
+        self._require()
+        return network == self._life.spec.network and network in self._engine.networks
 
     def stop(self, grace: float) -> None:
         self._engine.graces.append(grace)

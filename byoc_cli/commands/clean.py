@@ -32,7 +32,8 @@ def clean(
     Lists it first and asks. What runs is never touched, but for containers whose byoc was killed. What a killed build
     left is removed whatever the project: images with its secrets, and temporary folders.
 
-    With --json: an object with containers, networks, volumes, images, runs, folders: the names of what was removed.
+    With --json: an object with containers, networks, volumes, images, staging (what a killed byoc left in a run's
+    folder), runs, folders: the names of what was removed.
     """
     from byoc_cli.local import running
 
@@ -41,6 +42,7 @@ def clean(
         f"{kind}s": [thing.name for thing in found.things if thing.type == kind]
         for kind in ("container", "network", "volume", "image")
     }
+    data["staging"] = [os.path.relpath(folder) for folder in found.staging]
     data["runs"] = [os.path.relpath(run.folder) for run in found.runs]
     data["folders"] = [str(folder) for folder in found.folders]
     if not found:

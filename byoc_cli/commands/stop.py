@@ -21,7 +21,7 @@ def stop(
     """Stop this project's endpoints, or the endpoint or job of that name, as SageMaker would.
 
     An endpoint gets SIGTERM and 30 s, a training job SIGTERM and 120 s; its `byoc local-train` then collects what
-    it made.
+    it made, or, where that was killed, this command.
 
     With --json: a list of the names that were stopped.
     """

@@ -36,7 +36,7 @@ class DockerContainer:
     def get(self, path: str) -> Generator[bytes, None, None]:
         # Not docker-py's get_archive: it gives no hold of the connection, which stays open when reading is broken off.
         with faults.translated(), closing(self._archive("GET", path)) as answer:
-            if answer.status_code == 404:
+            if answer.status_code == 404 and "no such container" not in answer.text.lower():
                 return
             self.api._raise_for_status(answer)  # type: ignore[attr-defined]
             yield from answer.iter_content(1 << 20)
@@ -130,6 +130,10 @@ class DockerContainer:
                 decode=True,
             )
             return next(iter(kills), None) is not None
+
+    def is_on(self, network: str) -> bool:
+        with faults.translated():
+            return network in self.api.inspect_container(self.id)["NetworkSettings"]["Networks"]
 
     def stop(self, grace: float) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):

@@ -10,11 +10,12 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from byoc_cli.engine.types import CannotStart, SubnetTaken
+from byoc_cli.engine.types import CannotStart, ContainerGone, EngineGone, SubnetTaken
 from byoc_cli.errors import ByocError, MachineError
 
 _GONE = (
     requests.exceptions.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,  # an answer that broke off
     requests.exceptions.ReadTimeout,
     urllib3.exceptions.HTTPError,
     ConnectionError,
@@ -59,6 +60,18 @@ _REFUSALS: Sequence[tuple[Sequence[str], type[ByocError], str, str]] = (
         "another network has these addresses",
         "`docker network ls` lists them",
     ),
+    (
+        ("no such container",),
+        ContainerGone,
+        "the container is not there any more",
+        "somebody or something removed it: docker rm, docker system prune",
+    ),
+    (
+        ("could not attach to network", "network byoc-"),
+        ByocError,
+        "the network is not there, or is not the only one of its name",
+        "run it again; `byoc clean --all` removes networks that were left",
+    ),
     (("no such image",), ByocError, "there is no such image here", "byoc build"),
 )
 
@@ -73,7 +86,15 @@ def translated() -> Iterator[None]:
     except docker.errors.DockerException as error:
         raise connection_fault(error) from error
     except _GONE as error:
-        raise MachineError(f"the Docker Engine does not answer any more\n{error}", hint=_START_HINT) from error
+        raise EngineGone(f"the Docker Engine does not answer any more\n{_cause(error)}", hint=_START_HINT) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the system's own words, which requests and urllib3 wrap in each other's exceptions."""
+    inner = next((each for each in error.args if isinstance(each, BaseException)), None) or error.__context__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return _cause(inner) if inner else str(error)
 
 
 def connection_fault(error: Exception) -> MachineError:

@@ -162,8 +162,16 @@ class NameTaken(UsageError):
     """There is a container or a network of that name, of this project or another."""
 
 
+class ContainerGone(ByocError):
+    """Somebody removed the container, and what was in it."""
+
+
+class EngineGone(MachineError):
+    """The engine answered before and does not any more; what it ran may run on."""
+
+
 class Container(Protocol):
-    """A container from its making to its removal."""
+    """A container from its making to its removal; whoever needs one that is gone is told so by ContainerGone."""
 
     id: str
     name: str
@@ -200,6 +208,9 @@ class Container(Protocol):
 
     def was_signalled(self) -> bool:
         """Whether somebody sent it a signal through the engine (`docker stop`, `docker kill`, ours)."""
+
+    def is_on(self, network: str) -> bool:
+        """Whether it is, or was at its end, on the network of that name."""
 
     def stop(self, grace: float) -> None:
         """Send SIGTERM, and SIGKILL after `grace` seconds; returns when it has ended."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
-from byoc_cli.errors import Interrupted
+from byoc_cli.errors import READER_GONE, Interrupted
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -36,6 +36,11 @@ class Interrupts:
         """Raise Interrupted if a signal came."""
         if self.signal:
             raise Interrupted(self.signal)
+
+    def reader_gone(self) -> None:
+        """Take it for a signal that nobody reads any more what is said; any thread may call it."""
+        if not self.signal:
+            self._handle(READER_GONE - 128, None)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from byoc_cli.contract import training
 from byoc_cli.engine import owner
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
-from byoc_cli.local import hosting, labels, runs
+from byoc_cli.local import claims, hosting, labels, runs
 from byoc_cli.local.background import side_by_side
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
@@ -52,8 +53,19 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
         kind = next(thing.kind for thing in chosen if thing.job == job)
         progress.log(f"stopping {job}: SIGTERM, up to {_grace(kind)} s")
     # Side by side: each of a job's hosts has the whole grace.
-    side_by_side(*(partial(_stop, engine, thing) for thing in chosen), abandon=lambda: None)
+    orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind != hosting.KIND and labels.orphaned(thing))
+    side_by_side(
+        *(partial(_end, engine, project, job, progress) for job in orphans),
+        *(partial(_stop, engine, thing) for thing in chosen if thing.job not in orphans),
+        abandon=lambda: None,
+    )
     return jobs
+
+
+def _end(engine: Engine, project: Project, job: str, progress: Progress) -> None:
+    from byoc_cli.local.training import orphan  # late: `byoc ps` needs nothing of it
+
+    orphan.end(engine, project, job, progress)
 
 
 def _stop(engine: Engine, thing: Thing) -> None:
@@ -74,28 +86,38 @@ class Waste:
 
     things: Sequence[Thing]
     runs: Sequence[Run]
+    staging: Sequence[Path] = ()
     folders: Sequence[Path] = ()
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.things or self.runs or self.folders)
+        return bool(self.things or self.runs or self.staging or self.folders)
 
 
 def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | None) -> Waste:
     """Find what is left: ended or orphaned containers, networks and volumes that belong to none that runs, old runs.
 
-    Never what a job that runs needs; never the run that `.byoc/latest` points at. What a killed build left, which
-    holds secrets, is of no project and found in any.
+    And what a killed byoc staged in a run's folder. Never what a job that runs needs; never the run that `.byoc/latest`
+    points at. What a killed build left, which holds secrets, is of no project and found in any.
     """
     things = engine.things(project=None if all_projects else project.id) + engine.secret_holders()
     lively = {_whole(thing) for thing in things if alive(thing)}
     left = [thing for thing in things if _whole(thing) not in lively]
     order = {"container": 0, "network": 1, "volume": 2, "image": 3}
+    alive_jobs = {job for _, job in lively}
+    old = _old_runs(project, keep, alive_jobs)
     return Waste(
-        sorted(left, key=lambda thing: order[thing.type]),
-        _old_runs(project, keep, {job for _, job in lively}),
-        owner.left_scratch(),
+        things=sorted(left, key=lambda thing: order[thing.type]),
+        runs=old,
+        staging=_left_staging(project, old, alive_jobs),
+        folders=owner.left_scratch(),
     )
+
+
+def _left_staging(project: Project, old: Sequence[Run], alive: set[str]) -> list[Path]:
+    """What runs that stay have staged; a job whose byoc lives may have nothing in the engine yet."""
+    kept = [run for run in runs.all_runs(project) if run not in old and run.name not in alive]
+    return [run.staging for run in kept if run.staging.is_dir() and not claims.claimed(run.staging)]
 
 
 def _whole(thing: Thing) -> tuple[str, str]:
@@ -117,5 +139,7 @@ def clean(engine: Engine, what: Waste) -> None:
         engine.remove(thing)
     for run in what.runs:
         runs.remove(run)
+    for folder in what.staging:
+        shutil.rmtree(folder)
     for folder in what.folders:
         owner.remove_scratch(folder)

@@ -117,8 +117,12 @@ class Run:
     def write_description(self, description: Mapping[str, Any]) -> None:
         """Write job.json, whole or not at all."""
         part = self.folder / ".job.json.part"
-        part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.description)
+        self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
+        try:
+            part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            part.replace(self.description)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def new_job_name(image: str, now: datetime | None = None) -> str:
@@ -150,6 +154,7 @@ def create(project: Project, name: str, *, or_like: bool = False) -> Run:
     run = Run(project.home / "runs" / name)
     try:
         run.folder.mkdir(parents=True)
+        run.config.mkdir(parents=True)
     except FileExistsError as error:
         if not or_like:
             raise _taken(run) from error
@@ -158,7 +163,6 @@ def create(project: Project, name: str, *, or_like: bool = False) -> Run:
         return create(project, new_job_name(_STAMP.sub("", name)), or_like=True)
     except OSError as error:
         raise ByocError(f"the run's folder cannot be made\n{error}") from error
-    run.config.mkdir(parents=True)
     return run
 
 

@@ -692,7 +692,7 @@ def no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-CLEANED = ("containers", "networks", "volumes", "images", "runs", "folders")
+CLEANED = ("containers", "networks", "volumes", "images", "staging", "runs", "folders")
 
 
 def test_clean_asks_and_without_a_terminal_refuses(byoc: Byoc, image: FakeEngine, project: Path) -> None:

@@ -75,7 +75,7 @@ def test_clean_keeps_what_it_should(byoc: Byoc, project: Path) -> None:
     nothing = byoc("clean", "--json", cwd=project)
     assert nothing.code == 0
     assert {**nothing.json(), "folders": []} == {
-        key: [] for key in ("containers", "networks", "volumes", "images", "runs", "folders")
+        key: [] for key in ("containers", "networks", "volumes", "images", "staging", "runs", "folders")
     }
     assert "there is nothing to clean" in nothing.stderr
 

@@ -149,9 +149,9 @@ class Byoc:
         stdout, stderr = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
         return Ran(ended.returncode, stdout, stderr, time.monotonic() - start)
 
-    def start(self, *words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Live:
+    def start(self, *words: str, cwd: Path, env: Mapping[str, str] | None = None, before: tuple[str, ...] = ()) -> Live:
         """Start it, and let the test go on."""
-        live = Live([BYOC, *words], cwd, env, self._folder / str(len(self._live)))
+        live = Live([*before, BYOC, *words], cwd, env, self._folder / str(len(self._live)))
         self._live.append(live)
         return live
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from byoc_cli.contract import paths
-from byoc_cli.engine.types import ContainerSpec
+from byoc_cli.engine.types import ContainerGone, ContainerSpec, Mount
 from byoc_cli.errors import ByocError
-from byoc_cli.local.collect import NoSpace, collect, look
+from byoc_cli.local.collect import CannotCollect, NoSpace, collect, look
 from byoc_cli.local.runs import Run
 from tests.fakes import FakeContainer, FakeEngine, Told
 
@@ -29,7 +29,8 @@ def engine(tmp_path: Path) -> FakeEngine:
 @pytest.fixture
 def container(engine: FakeEngine) -> FakeContainer:
     engine.add_image("x:1")
-    return engine.create(ContainerSpec("x:1", ["train"], "c", {}))
+    mounts = [Mount(path) for path in (paths.MODEL, paths.OUTPUT, paths.CHECKPOINTS)]
+    return engine.create(ContainerSpec("x:1", ["train"], "c", {}, mounts=mounts))
 
 
 @pytest.fixture
@@ -113,6 +114,19 @@ def test_nothing_at_all_leaves_empty_folders(container: FakeContainer, run: Run)
     assert run.output.is_dir()
     assert run.checkpoints.is_dir()
     assert not list(run.folder.glob(".*"))
+
+
+def test_a_mount_that_the_engine_does_not_find_is_no_empty_folder(engine: FakeEngine, run: Run) -> None:
+    engine.add_image("x:1")
+    bare = engine.create(ContainerSpec("x:1", ["train"], "bare", {}))
+    with pytest.raises(CannotCollect, match=r"the engine does not find /opt/ml/\w+ in the container bare"):
+        collect(bare, run, Told(), {})
+
+
+def test_neither_is_a_container_that_is_gone(container: FakeContainer, run: Run) -> None:
+    container.remove()
+    with pytest.raises(ContainerGone):
+        collect(container, run, Told(), {})
 
 
 def test_files_belong_to_the_user_who_may_read_and_write_them(
@@ -284,8 +298,9 @@ def test_an_archive_that_breaks_off_is_an_error_and_nothing_half_stays(
 
 def test_an_engine_that_fails_in_the_middle_leaves_no_archive(container: FakeContainer, run: Run) -> None:
     def broken(path: str, whole: Callable[[str], Iterator[bytes]]) -> Generator[bytes, None, None]:
-        yield from whole(path)
-        if path == paths.MODEL:
+        if path != paths.MODEL:
+            yield from whole(path)
+        else:
             yield archive(folder("model"))[:512]
             raise ByocError("the Docker Engine does not answer any more")
 
@@ -308,8 +323,7 @@ def test_a_folder_that_cannot_be_written_is_said(engine: FakeEngine, container: 
 
 @pytest.fixture
 def laid_out(container: FakeContainer) -> FakeContainer:
-    for place in (paths.MODEL, paths.OUTPUT_DATA, paths.CHECKPOINTS):
-        container.inside(place).mkdir(parents=True)
+    container.inside(paths.OUTPUT_DATA).mkdir()
     return container
 
 

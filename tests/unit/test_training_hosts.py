@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from byoc_cli.errors import Interrupted, MachineError
+from byoc_cli.errors import READER_GONE, Interrupted, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.resources import Resources
 from byoc_cli.local.training import JobFailed, TrainingJob
@@ -372,16 +372,23 @@ def test_t74_isolation_is_an_internal_network(world: World) -> None:
     assert description["EnableNetworkIsolation"] is True
 
 
-def test_a_reader_that_is_gone_leaves_no_job_in_progress(world: World) -> None:
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_reader_that_is_gone_stops_the_job_which_may_save(world: World, hosts: int) -> None:
     class Gone(Told):
+        def log(self, text: str) -> None:
+            super().log(text)
+            raise BrokenPipeError
+
         def output(self, data: bytes, prefix: str = "") -> None:
             super().output(data, prefix)
             raise BrokenPipeError
 
     world.told = Gone()
-    with pytest.raises(BrokenPipeError):
-        world.train(waiting())
-    assert world.described["TrainingJobStatus"] == "Failed"
+    with pytest.raises(Interrupted) as caught:
+        world.train(waiting(), instance_count=hosts)
+    assert caught.value.exit_code == READER_GONE
+    assert world.described["TrainingJobStatus"] == "Stopped"
+    assert world.run.model_tar.is_file()
     assert world.engine.empty
 
 

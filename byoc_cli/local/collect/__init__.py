@@ -11,11 +11,11 @@ from byoc_cli.engine.types import Container, FileStat
 from byoc_cli.errors import ByocError
 from byoc_cli.local.background import side_by_side
 from byoc_cli.local.collect.archive import open_archive, pack
-from byoc_cli.local.collect.unpack import NoSpace, fetch
+from byoc_cli.local.collect.unpack import CannotCollect, NoSpace, cannot_collect, fetch
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 
-__all__ = ["NoSpace", "collect", "look", "pack"]
+__all__ = ["CannotCollect", "NoSpace", "cannot_collect", "collect", "look", "pack"]
 
 
 def look(container: Container, *, restored: bool = False) -> Mapping[str, FileStat | None]:
@@ -43,6 +43,8 @@ def collect(
 
     Raises:
         NoSpace: before the file that would not fit.
+        CannotCollect: a folder that cannot be written to, an answer of the engine that broke off.
+        ContainerGone: somebody removed the container.
 
     """
     abandoned = threading.Event()

@@ -24,8 +24,19 @@ from byoc_cli.local.progress import Advance, Progress
 RESERVE_BYTES = 64 << 20  # what must stay free on the disk
 
 
-class NoSpace(ByocError):
-    """The disk cannot hold what the job left; the container is kept, so nothing is lost."""
+class CannotCollect(ByocError):
+    """What the job left cannot be brought into its run's folder; the container is kept, so nothing is lost."""
+
+
+class NoSpace(CannotCollect):
+    """The disk cannot hold it."""
+
+
+def cannot_collect(what: str, folder: Path, error: OSError) -> CannotCollect:
+    """Say why something cannot be brought into a folder."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _no_space(folder, 0)
+    return CannotCollect(f"{what} cannot be collected into {folder}\n{error}")
 
 
 def fetch(
@@ -42,9 +53,9 @@ def fetch(
 
     The archive's root is the content of the folder: no leading `model/` and no `./` (T-45, T-46).
     """
-    folder.mkdir(parents=True, exist_ok=True)
     part = archive.with_name(f".{archive.name}.part") if archive else None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             pack = open_archive(part, stack) if part else None
             # Closed in any case: an engine does not remove a container while somebody still reads from it.
@@ -62,12 +73,11 @@ def fetch(
         if part and archive:
             part.replace(archive)
     except tarfile.ReadError as error:
-        if not stream.empty:
-            raise ByocError(f"the engine's archive of {path} broke off\n{error}") from error
+        if stream.empty:  # it is a mount, so it is there: what is not is what else the container has mounted
+            raise CannotCollect(f"the engine does not find {path} in the container {container.name}") from error
+        raise CannotCollect(f"the engine's archive of {path} broke off\n{error}") from error
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _no_space(folder, 0) from error
-        raise ByocError(f"{path} cannot be collected into {folder}\n{error}") from error
+        raise cannot_collect(path, folder, error) from error
     finally:
         if part:
             part.unlink(missing_ok=True)
@@ -115,13 +125,17 @@ def _copy_file(
     source = tar.extractfile(member)
     assert source is not None
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        both = _Tee(source, file)
-        if pack and in_archive:
-            pack.addfile(_renamed(member, str(in_archive)), both)
-        else:
-            while both.read(CHUNK):
-                pass
+    try:
+        with target.open("wb") as file:
+            both = _Tee(source, file)
+            if pack and in_archive:
+                pack.addfile(_renamed(member, str(in_archive)), both)
+            else:
+                while both.read(CHUNK):
+                    pass
+    except BaseException:
+        target.unlink(missing_ok=True)  # half a file is nobody's
+        raise
     # Readable for its owner, whatever the container said: it is the user's file now.
     target.chmod(member.mode & 0o777 | 0o600)
     os.utime(target, (member.mtime, member.mtime))
@@ -198,8 +212,12 @@ def _space_for(size: int, folder: Path) -> None:
 
 
 def _no_space(folder: Path, size: int) -> NoSpace:
-    free = shutil.disk_usage(folder).free
+    place = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(place).free
     more = f", the next file needs {size / 1e6:,.0f} MB" if size else ""
+    files = os.statvfs(place)
+    if files.f_files and not files.f_favail:
+        more = ", but no more files can be made there (no inodes are)"
     return NoSpace(
         f"the disk is too full to collect what the job left\n{free / 1e6:,.0f} MB are free at {folder}{more}"
     )

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from byoc_cli.contract import training
 from byoc_cli.engine.types import CannotStart, Engine
+from byoc_cli.errors import ByocError
 from byoc_cli.local.background import meanwhile
 from byoc_cli.local.credentials import Access, credentials_access
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.progress import Progress
+from byoc_cli.local.progress import Heard, Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
 from byoc_cli.local.training.drivers import with_drivers
 from byoc_cli.local.training.execution import Cause, Ending, Execution
 from byoc_cli.local.training.failure_shell import Attach, failure_shell
-from byoc_cli.local.training.hosts import Host, job_hosts, remove
+from byoc_cli.local.training.hosts import Host, job_hosts, remove, warn_of_lost_network
 from byoc_cli.local.training.inputs import HostInputs, dealt_inputs
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
 from byoc_cli.local.training.record import Record
@@ -40,21 +42,26 @@ def train(
 
     Raises:
         JobFailed: the container failed (says FailureReason, the last lines and the log's path), or was stopped.
-        NoSpace: its results do not fit on the disk; the container is kept.
-        MachineError: no GPU, an engine that does not see this machine's files, or no place for a credentials endpoint.
-        Interrupted: Ctrl-C or SIGTERM, after the container was stopped and its results collected.
+        CannotCollect: its results do not fit on the disk, or cannot be written; the container is kept.
+        MachineError: no GPU, an engine that does not see this machine's files, or does not answer any more, or no place
+            for a credentials endpoint.
+        Interrupted: Ctrl-C, SIGTERM or nobody who reads, after the container was stopped and its results collected.
 
     """
-    record = Record(with_drivers(job, run), run, project)
-    with Interrupts(progress.log) as interrupts:
+    heard = Heard(progress)
+    record = Record(with_drivers(job, run), run, project, heard)
+    with Interrupts(heard.log) as interrupts:
+        heard.on_gone = interrupts.reader_gone
         try:
-            ending = _Training(engine, record, progress, interrupts, attach).to_its_end()
+            ending = _Training(engine, record, heard, interrupts, attach).to_its_end()
         except CannotStart as error:
             raise cannot_start(record, error) from error
         except BaseException as error:  # whatever it is: job.json says that the job is over
             record.end("Failed" if isinstance(error, Exception) else "Stopped", str(error))
+            if isinstance(error, OSError):
+                raise ByocError(f"the job broke off\n{error}") from error
             raise
-        return judge(record, ending, progress, signal=interrupts.signal)
+        return judge(record, ending, heard, signal=interrupts.signal)
 
 
 class _Training:
@@ -82,12 +89,26 @@ class _Training:
         ):
             ending = self._attempt(inputs, access, given, interrupt_after=self.job.interrupt_after)
             if ending.cause == "interrupted":
+                before = self._hand_back(before, interrupted=True)
                 self.record.enter("Restarting")
                 self.progress.log("starting again, with the checkpoints")
                 ending = self._attempt(inputs, access, self.run.checkpoints, interrupt_after=None)
-        if given:
-            results.bring_up_to_date(given, self.run.checkpoints, before)
+        self._hand_back(before, interrupted=bool(ending.cause))
         return ending
+
+    def _hand_back(self, before: frozenset[Path], *, interrupted: bool) -> frozenset[Path]:
+        """Bring the user's checkpoints up to date; gives what of them is the job's. An end has its own error to say."""
+        given = self.job.checkpoints
+        if not given:
+            return before
+        try:
+            results.bring_up_to_date(given, self.run.checkpoints, before)
+        except ByocError as error:
+            if not interrupted:
+                raise
+            self.progress.warn(error.message, error.hint)
+            return before
+        return results.contents(self.run.checkpoints)
 
     def _attempt(
         self,
@@ -110,6 +131,8 @@ class _Training:
                 self.record.enter("Interrupted")
                 results.gather_checkpoints(hosts, self.run, self.progress)
                 return ending
+            if ending.cause == "failed":
+                warn_of_lost_network(hosts, self.job, self.progress)
             self.record.enter("Uploading")
             self.interrupts.on_signal(lambda: self.progress.log(_COLLECTING), then_raise=True)
             if ending.cause == "failed" and self.attach:
@@ -119,7 +142,8 @@ class _Training:
                 # An engine takes as long for a network's end as for a small model: side by side.
                 with meanwhile(lambda: self.engine.remove_network(f"byoc-{self.job.name}")):
                     self._gather(hosts, ending)
-                    remove(self.engine, hosts)
+                    with suppress(ByocError):  # it is tried again at the end of all
+                        remove(self.engine, hosts)
             return ending
 
     def _gather(self, hosts: list[Host], ending: Ending) -> None:
@@ -144,9 +168,21 @@ class _Training:
             self.progress.log("killing the job")
             execution.kill()
 
-        with self.run.log.open("ab") as log:
+        with self.run.log.open("a+b", buffering=0) as log:
             execution = Execution(hosts, log, self.record.metrics.feed, self.progress)
             self.interrupts.on_signal(lambda: execution.stop("stopped", stopping), kill)
             if self.interrupts.signal:  # it came between the last look and now
                 execution.stop("stopped", "")
-            return execution.run(timers)
+            ending = execution.run(timers)
+            if not self.run.log.exists():
+                self._make_again(log)
+            return ending
+
+    def _make_again(self, log: BinaryIO) -> None:
+        """Make the run's folder again, which somebody removed; what is open is still there."""
+        self.progress.warn(f"somebody removed {self.run.log} while the job ran: it is made again")
+        with suppress(OSError):  # who collects into the folder says what is wrong with it
+            self.record.write_config()
+            log.seek(0)
+            with self.run.log.open("wb") as again:
+                shutil.copyfileobj(log, again)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from byoc_cli.contract import training
-from byoc_cli.engine.types import Container, Exit
+from byoc_cli.engine.types import Container, ContainerGone, Exit
 from byoc_cli.errors import ByocError
 from byoc_cli.local.background import until_done
 from byoc_cli.local.output import LineMerger, Tail, prefixed
@@ -49,6 +49,7 @@ class Execution:
         self._tails = {host.name: Tail() for host in hosts}
         self._exits: dict[str, Exit] = {}
         self._stoppers: list[threading.Thread] = []
+        self._log_is_whole = True
 
     def run(self, timers: Sequence[tuple[float | None, Cause, str]] = ()) -> Ending:
         """Start all and wait for all; `timers` are (seconds, cause, what to say) that end the job early.
@@ -111,12 +112,15 @@ class Execution:
                 merger.feed(stream, chunk)
             merger.close()
             exit_ = container.wait()
+            self._exits[host.name] = exit_
+            self._judge(host, exit_)
+        except ContainerGone:  # who collects its results will say so
+            self._exits[host.name] = Exit(137)
+            self._end_job("failed", host, f"somebody removed the container of {host.name}")
         except BaseException:
             self._exits[host.name] = Exit(1)
-            self._end_job("failed", host, f"{host.name} failed")
+            self._end_job("failed", host, f"{host.name} cannot be followed any more")
             raise
-        self._exits[host.name] = exit_
-        self._judge(host, exit_)
 
     def _judge(self, host: Host, exit_: Exit) -> None:
         """A host that failed, or that somebody stopped through the engine, ends the job; one that is done does not."""
@@ -140,9 +144,17 @@ class Execution:
             self._tails[host].feed(data)
             self._feed(data)
             prefix = f"{host} | " if len(self._hosts) > 1 else ""
-            self._log.write(prefixed(data, prefix))
-            self._log.flush()
+            self._keep(prefixed(data, prefix))
             self._progress.output(data, prefix)
+
+    def _keep(self, data: bytes) -> None:
+        """Write to the log; a disk that is full ends no job."""
+        try:
+            self._log.write(data)
+        except OSError as error:
+            if self._log_is_whole:
+                self._progress.warn(f"the log cannot be written, and has gaps from here on: {error.strerror}")
+            self._log_is_whole = False
 
     @contextmanager
     def _timers(self, timers: Sequence[tuple[float | None, Cause, str]]) -> Iterator[None]:

@@ -53,6 +53,7 @@ def failure_shell(engine: Engine, host: Host, attach: Attach, interrupts: Interr
 
 
 def _spec(host: Host, shell: str) -> ContainerSpec:
+    assert host.spec  # of this job, not of one that is found again
     return replace(
         host.spec,
         name=f"{host.container.name}-shell",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from byoc_cli.contract import paths, training
-from byoc_cli.engine.types import Container, ContainerSpec, Engine, FileStat, Mount
+from byoc_cli.engine.types import Container, ContainerGone, ContainerSpec, Engine, EngineGone, FileStat, Mount
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.background import beside
-from byoc_cli.local.collect import NoSpace, look
+from byoc_cli.local.collect import CannotCollect, NoSpace, look
 from byoc_cli.local.credentials import Access
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
@@ -25,14 +25,22 @@ from byoc_cli.project import Project
 
 @dataclass
 class Host:
-    """One host: `spec` is what its container is made of, `empty` what `look` saw of what most jobs leave as it is."""
+    """One host: `spec` is what its container was made of, if we made it; `mounted` what of this machine it shows.
+
+    `empty` is what `look` saw of what most jobs leave as it is.
+    """
 
     name: str
     container: Container
-    spec: ContainerSpec
+    spec: ContainerSpec | None = None
     volumes: Sequence[str] = ()
     networks: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
+    mounted: Sequence[Path] = ()
+
+    def gone(self) -> list[Path]:
+        """What somebody removed meanwhile of what it shows."""
+        return [path for path in self.mounted if not path.exists()]
 
 
 @contextmanager
@@ -47,12 +55,13 @@ def job_hosts(
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
+    But for what only they have: results that cannot be collected, or that an engine keeps which does not answer.
     `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials.
     """
     network = f"byoc-{job.name}"
     maker = _Maker(engine, project, job, network, progress, access)
     hosts: list[Host] = []
-    kept = False
+    kept, gone = False, False
     try:
         # A network takes an engine as long as all the rest, and is not needed before the start.
         with beside(lambda: engine.create_network(network, maker.labels(), internal=job.network_isolation)) as ready:
@@ -60,21 +69,44 @@ def job_hosts(
                 hosts.append(maker.make(name, inputs[name], ready))
                 if checkpoints:
                     restore(hosts[-1].container, checkpoints)
+                hosts[-1].mounted = inputs[name].mounted
                 hosts[-1].empty = look(hosts[-1].container, restored=checkpoints is not None)
         with _fed(hosts, inputs, progress):
             yield hosts
-    except NoSpace as error:
-        kept = True
-        name = hosts[0].container.name
-        error.hint = f"free some space, then: docker cp {name}:{paths.MODEL} . (and `byoc clean` when you have it)"
+    except (CannotCollect, EngineGone) as error:
+        kept = len(hosts) == len(job.hosts)
+        error.hint = how_to_save(error, hosts) if kept else error.hint
+        raise
+    except ContainerGone:
+        gone = True
         raise
     finally:
-        if len(hosts) < len(job.hosts):
-            # By our own labels: another project's job may have the same name, and a network of it.
-            labels.remove_job(engine, project, job.name)
-        else:
-            remove(engine, [] if kept else hosts)
-            engine.remove_network(network)
+        try:
+            if len(hosts) < len(job.hosts) or gone:
+                # By our own labels: another project's job may have the same name, and a network of it; and whoever
+                # removes a container leaves its volumes.
+                labels.remove_job(engine, project, job.name)
+            else:
+                remove(engine, [] if kept else hosts)
+                engine.remove_network(network)
+        except ByocError as error:
+            if not kept:  # else the error says more
+                why = error.message.partition("\n")[0]
+                progress.warn(f"what the job had in the engine is still there: {why}", "byoc clean removes it")
+
+
+def how_to_save(error: ByocError, hosts: Sequence[Host]) -> str:
+    """Say how to get at what only the containers have."""
+    first = "free some space, then" if isinstance(error, NoSpace) else "to save what the job made"
+    if isinstance(error, EngineGone):
+        first = "`byoc doctor` looks at the engine; when it answers again"
+    # An engine looks into a container only with all its mounts.
+    gone = dict.fromkeys(path for host in hosts for path in host.gone())
+    commands = [f"mkdir -p {path}" for path in gone]
+    commands += [
+        f"docker cp {host.container.name}:{paths.MODEL} {'.' if len(hosts) == 1 else host.name}" for host in hosts
+    ]
+    return f"{first}: {' && '.join(commands)} (and `byoc clean` when you have it)"
 
 
 @contextmanager
@@ -110,6 +142,14 @@ def remove(engine: Engine, hosts: Sequence[Host]) -> None:
         host.container.remove()
         for volume in host.volumes:
             engine.remove_volume(volume)
+
+
+def warn_of_lost_network(hosts: Sequence[Host], job: TrainingJob, progress: Progress) -> None:
+    """Say of whom somebody took the job's network: what a program says of it is hard to understand."""
+    for host in hosts:
+        with suppress(ByocError):  # of a container that is gone something else is said
+            if not host.container.is_on(f"byoc-{job.name}"):
+                progress.warn(f"{host.name} is not on the job's network any more: somebody disconnected it")
 
 
 class _Maker:

@@ -14,6 +14,7 @@ from byoc_cli.contract import paths
 from byoc_cli.contract.channels import manifest_lines
 from byoc_cli.contract.platform_files import CHECKPOINTS_CHANNEL
 from byoc_cli.engine.types import Engine, Mount
+from byoc_cli.local import claims
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.channels.fifo import check_fifo_folder, check_fifo_support
 from byoc_cli.local.channels.objects import Object, deal, manifest_text, objects
@@ -22,6 +23,8 @@ from byoc_cli.local.channels.pipe import PipeFeeder
 from byoc_cli.local.channels.staging import stage
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.job import TrainingJob, request
+
+_RESERVE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class HostInputs:
     pipes: Path | None = None
     feeders: Callable[[], Sequence[PipeFeeder]] = tuple
 
+    @property
+    def mounted(self) -> list[Path]:
+        """What of this machine the host's container shows."""
+        return [source.path for source in self.sources] + ([self.pipes] if self.pipes else [])
+
 
 @contextmanager
 def dealt_inputs(
@@ -73,7 +81,10 @@ def dealt_inputs(
 
     """
     try:
-        yield _Dealer(engine, job, staging, progress).deal()
+        with claims.claim(staging):
+            # What is freed when the job is over: so its last word can be written on a full disk, too.
+            (staging / "reserve").write_bytes(bytes(_RESERVE_BYTES))
+            yield _Dealer(engine, job, staging, progress).deal()
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if staging.exists():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from byoc_cli.contract import paths, training
+from byoc_cli.errors import ByocError
 from byoc_cli.local import runs
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.history import stamp
 from byoc_cli.local.metrics import Metrics
+from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.job import ACCOUNT, TrainingJob
 from byoc_cli.local.training.layout import config_files
@@ -17,20 +20,34 @@ from byoc_cli.project import Project
 
 
 class Record:
-    """Keeps job.json true while the job goes on."""
+    """Keeps job.json true while the job goes on, as far as the disk lets it: that it cannot be written ends no job.
 
-    def __init__(self, job: TrainingJob, run: Run, project: Project) -> None:
+    Raises:
+        ByocError: at first, when nothing is lost yet.
+
+    """
+
+    def __init__(self, job: TrainingJob, run: Run, project: Project, progress: Progress) -> None:
         self.job = job
         self.run = run
         self.project = project
+        self.progress = progress
         self.metrics = Metrics(job.metrics)
         self.transitions: list[dict[str, Any]] = []
         self.created = time.time()
         self.training: tuple[float, float] | None = None
-        for name, text in config_files(job, job.hosts[0], redacted=True).items():
-            (run.config / name).write_text(text + "\n", encoding="utf-8")
         self._fixed = self._request()
+        try:
+            self.write_config()
+        except OSError as error:
+            raise ByocError(f"the run's folder cannot be written\n{error}") from error
         self.enter("Starting")
+
+    def write_config(self) -> None:
+        """Write what the container finds in /opt/ml/input/config, secrets redacted."""
+        self.run.config.mkdir(parents=True, exist_ok=True)
+        for name, text in config_files(self.job, self.job.hosts[0], redacted=True).items():
+            (self.run.config / name).write_text(text + "\n", encoding="utf-8")
 
     def enter(self, phase: str) -> None:
         """Go on to the next secondary status (T-43)."""
@@ -39,9 +56,8 @@ class Record:
         self.transitions.append({"Status": phase, "StartTime": stamp(now)})
         if phase == "Training":
             self.training = (now, now)
-        elif phase == "Uploading" and self.training:
-            self.training = (self.training[0], now)
-        self.run.write_description(self._fixed | self._state("InProgress", phase))
+        with suppress(OSError):
+            self.run.write_description(self._fixed | self._state("InProgress", phase))
 
     def end(self, status: str, reason: str = "", *, secondary: str = "", **more: Any) -> dict[str, Any]:
         """Write the last word; the secondary status is the same where it is not given."""
@@ -54,12 +70,17 @@ class Record:
         description |= {"FinalMetricDataList": self.metrics.final(stamp)} | more
         if self.run.model_tar.is_file():
             description["ModelArtifacts"] = {"S3ModelArtifacts": self.run.model_tar.as_uri()}
-        self.run.write_description(description)
+        try:
+            self.run.write_description(description)
+        except OSError as error:
+            self.progress.warn(f"the job is {status}, but {self.run.description} cannot be written: {error.strerror}")
         return description
 
     def _close(self, now: float) -> None:
         if self.transitions:
             self.transitions[-1]["EndTime"] = stamp(now)
+            if self.training and self.transitions[-1]["Status"] == "Training":
+                self.training = (self.training[0], now)
 
     def _state(self, status: str, secondary: str) -> dict[str, Any]:
         times = {"CreationTime": stamp(self.created), "LastModifiedTime": stamp(time.time())}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from byoc_cli.contract import paths
+from byoc_cli.engine.types import ContainerGone, EngineGone
+from byoc_cli.errors import ByocError
 from byoc_cli.local.background import side_by_side
-from byoc_cli.local.collect import collect, pack
+from byoc_cli.local.collect import CannotCollect, NoSpace, cannot_collect, collect, pack
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.hosts import Host
+
+__all__ = ["CannotCollect", "bring_up_to_date", "contents", "gather", "gather_checkpoints", "merge"]
 
 
 def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: str) -> None:
@@ -24,14 +30,72 @@ def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: s
 
     Raises:
         NoSpace: what a host left does not fit on the disk.
+        ContainerGone: somebody removed a host's container; what the others left is collected.
 
     """
+    with _kept(hosts, run):
+        _gather(hosts, run, progress, decided_by)
+
+
+@contextmanager
+def _kept(hosts: Sequence[Host], run: Run) -> Iterator[None]:
+    """Let whatever is wrong with collecting be CannotCollect, so that the containers are kept.
+
+    What was removed of the container's mounts, and is ours, is made again.
+    """
+    for host in hosts:
+        for folder in host.gone():
+            if folder.is_relative_to(run.staging):
+                with suppress(OSError):
+                    folder.mkdir(parents=True)
+    try:
+        yield
+    except (NoSpace, ContainerGone, EngineGone):
+        raise
+    except ByocError as error:
+        why = error.message
+        if gone := next((path for host in hosts for path in host.gone()), None):
+            why = (
+                f"what the job left cannot be collected\n{gone} is not there any more, "
+                "and an engine looks into a container only with all that is mounted in it"
+            )
+        raise CannotCollect(why, hint=error.hint) from error
+    except OSError as error:
+        raise cannot_collect("what the job left", run.folder, error) from error
+
+
+def _gather(hosts: Sequence[Host], run: Run, progress: Progress, decided_by: str) -> None:
     if len(hosts) == 1:
-        collect(hosts[0].container, run, progress, hosts[0].empty)
+        with _named(hosts[0]):
+            collect(hosts[0].container, run, progress, hosts[0].empty)
         return
     of_hosts = {host.name: run.of_host(host.name) for host in hosts}
+    gone: list[ContainerGone] = []
     for host in hosts:
-        collect(host.container, of_hosts[host.name], progress, host.empty, archives=False)
+        try:
+            with _named(host, f"; what the other hosts left is in {run.folder}"):
+                collect(host.container, of_hosts[host.name], progress, host.empty, archives=False)
+        except ContainerGone as error:
+            gone.append(error)
+    _merge_all(of_hosts, run, progress, decided_by)
+    if gone:
+        raise gone[0]
+
+
+@contextmanager
+def _named(host: Host, more: str = "") -> Iterator[None]:
+    """Say of whom it is that somebody removed the container."""
+    try:
+        yield
+    except ContainerGone as error:
+        raise ContainerGone(
+            f"somebody removed the container {host.container.name} before its results were collected\n"
+            f"what {host.name} left is lost{more}",
+            hint="docker rm or docker system prune does so: run the job again",
+        ) from error
+
+
+def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_by: str) -> None:
     first = {decided_by: of_hosts[decided_by]} | of_hosts
     for part, place in (("model", paths.MODEL), ("output", paths.OUTPUT), ("checkpoints", paths.CHECKPOINTS)):
         folders = {name: folder.folder / part for name, folder in first.items()}
@@ -41,6 +105,7 @@ def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: s
                     f"{place}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-47)",
                     "write it on one host only, or under the host's name",
                 )
+    (run.output / "data").mkdir(parents=True, exist_ok=True)  # a job may have removed it
     side_by_side(
         lambda: pack(run.model, run.model_tar), lambda: pack(run.output / "data", run.output_tar), abandon=lambda: None
     )
@@ -49,11 +114,17 @@ def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: s
 def gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
     """Bring the checkpoints alone: what is left of a host that was interrupted (T-54)."""
     shutil.rmtree(run.checkpoints, ignore_errors=True)
-    if len(hosts) == 1:
-        collect(hosts[0].container, run, progress, only=paths.CHECKPOINTS)
-        return
+    with _kept(hosts, run):
+        _gather_checkpoints(hosts, run, progress)
+
+
+def _gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
     for host in hosts:
-        collect(host.container, run.of_host(host.name), progress, only=paths.CHECKPOINTS)
+        with _named(host):
+            folder = run if len(hosts) == 1 else run.of_host(host.name)
+            collect(host.container, folder, progress, only=paths.CHECKPOINTS)
+    if len(hosts) == 1:
+        return
     for relative, names in merge({host.name: run.of_host(host.name).checkpoints for host in hosts}, run.checkpoints):
         progress.warn(
             f"{paths.CHECKPOINTS}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-53)",
@@ -83,16 +154,49 @@ def merge(folders: Mapping[str, Path], target: Path) -> list[tuple[Path, list[st
 def bring_up_to_date(folder: Path, checkpoints: Path, before: frozenset[Path]) -> None:
     """Make the user's checkpoints what the job's are now (T-52): also what the job deleted goes, of what it was given.
 
-    `before` is what was in `folder` at the start; whatever came there meanwhile is somebody else's.
+    `before` is what was in `folder` at the start; whatever came there meanwhile is somebody else's. All that is new is
+    written beside what is there before anything is replaced.
+
+    Raises:
+        ByocError: it cannot be written; what was in `folder` is as it was.
+
     """
-    now = {path.relative_to(checkpoints): path for path in _below(checkpoints)}
-    for relative in sorted(before - now.keys(), reverse=True):  # what is in a folder before the folder
-        gone = folder / relative
-        with suppress(OSError):  # a folder that is not empty holds what is not the job's
-            gone.rmdir() if gone.is_dir() and not gone.is_symlink() else gone.unlink(missing_ok=True)
-    for relative, path in now.items():
-        if not (folder / relative).is_file() or not _same(folder / relative, path):
-            _take(path, folder / relative, whole=True)
+    new = folder / f".byoc-{secrets.token_hex(4)}"
+    try:
+        now = {path.relative_to(checkpoints): path for path in _below(checkpoints)}
+        if not checkpoints.is_dir():  # somebody removed it, which tells nothing of what the job deleted
+            raise FileNotFoundError(errno.ENOENT, "the job's own are gone", str(checkpoints))
+        new.mkdir(parents=True)
+        for relative, path in now.items():
+            if path.is_dir() or not (folder / relative).is_file() or not _same(folder / relative, path):
+                _take(path, new / relative, whole=True)
+        for relative in sorted(before - now.keys(), reverse=True):  # what is in a folder before the folder
+            with suppress(OSError):  # a folder that is not empty holds what is not the job's
+                _remove(folder / relative)
+        for path in list(_below(new)):
+            _move(path, folder / path.relative_to(new))
+    except OSError as error:
+        where = error.filename2 or error.filename
+        raise ByocError(
+            f"the checkpoints in {folder} cannot be brought up to date\n{error.strerror}: {where}",
+            hint=f"the job's are in {checkpoints}: cp -a {checkpoints}/. {folder}" if checkpoints.is_dir() else "",
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _move(path: Path, target: Path) -> None:
+    is_folder, was_folder = (each.is_dir() and not each.is_symlink() for each in (path, target))
+    if was_folder != is_folder and os.path.lexists(target):
+        _remove(target)
+    if is_folder:
+        target.mkdir(exist_ok=True)
+    else:
+        path.replace(target)
+
+
+def _remove(path: Path) -> None:
+    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def contents(folder: Path) -> frozenset[Path]:

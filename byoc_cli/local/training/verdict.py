@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import CannotStart
@@ -14,6 +15,8 @@ from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.execution import Ending
 from byoc_cli.local.training.record import Record
+
+_Written = TypeVar("_Written")
 
 _LAST_WORDS = {
     # The kernel's words, before `train` began.
@@ -56,15 +59,15 @@ def judge(record: Record, ending: Ending, progress: Progress, *, signal: int = 0
 
     Raises:
         JobFailed: the container failed, or the job was stopped.
-        Interrupted: by Ctrl-C or SIGTERM of byoc.
+        Interrupted: byoc itself was told to stop.
 
     """
     run = record.run
-    record.metrics.write_table(run.metrics)
+    _try(lambda: record.metrics.write_table(run.metrics), "the table of metrics cannot be written", progress)
     description = _described(record, ending)
     if not ending.cause:
-        runs.point_latest(record.project, run)
-    if record.metrics.draw(run.curves, record.job.name):
+        _try(lambda: runs.point_latest(record.project, run), ".byoc/latest cannot be moved to this run", progress)
+    if _try(lambda: record.metrics.draw(run.curves, record.job.name), "the curves cannot be written", progress):
         progress.log(f"curves: {run.curves}")
     if ending.cause == "failed":
         raise JobFailed(
@@ -78,7 +81,18 @@ def judge(record: Record, ending: Ending, progress: Progress, *, signal: int = 0
             raise Interrupted(signal, result=description)
         raise JobFailed(f"{_stopped(record, ending)}\nwhat it left is in {run.folder}", result=description)
     _look_back(record, description, progress)
+    if signal:  # it came too late to stop anything
+        raise Interrupted(signal, result=description)
     return description
+
+
+def _try(write: Callable[[], _Written], otherwise: str, progress: Progress) -> _Written | None:
+    """Write what can be made again; where it cannot be, the job has not failed."""
+    try:
+        return write()
+    except OSError as error:
+        progress.warn(f"{otherwise}: {error.strerror}")
+        return None
 
 
 def _described(record: Record, ending: Ending) -> dict[str, Any]:

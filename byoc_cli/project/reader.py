@@ -66,8 +66,11 @@ class Reader:
 
     def build(self, table: Mapping[str, Any]) -> BuildSettings:
         self.known(table, "build", ["dockerfile", "args", "target"])
+        dockerfile = self.text(table, "build", "dockerfile", "Dockerfile")
+        if not dockerfile.strip():
+            raise self.wrong("build.dockerfile", "it is empty", 'for example: dockerfile = "Dockerfile"')
         return BuildSettings(
-            dockerfile=self.text(table, "build", "dockerfile", "Dockerfile"),
+            dockerfile=dockerfile,
             args=self.strings(table, "build", "args"),
             target=self.text(table, "build", "target", ""),
         )

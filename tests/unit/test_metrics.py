@@ -145,3 +145,11 @@ def test_without_metrics_nothing_is_kept() -> None:
     metrics = Metrics({})
     metrics.feed(b"loss=1\n")
     assert (metrics.points, metrics.silent(), metrics.final(str)) == ({}, [], [])
+
+
+def test_t70_a_value_that_is_no_number_is_shown() -> None:
+    metrics = Metrics({"loss": "loss=(.*)", "accuracy": "acc=(.*)"})
+    metrics.feed(b"loss=low\nloss=0.5\nacc=good\nacc=better\n")
+    assert [text for text, _ in metrics.advice()] == [
+        "metric 'accuracy' has no value: its first group matched 'good', which is no number"
+    ]

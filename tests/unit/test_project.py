@@ -337,3 +337,25 @@ def test_reading_never_writes(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
     load(tmp_path, {})
     assert {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[tool]\nbyoc = { image = "m" }\n', True),
+        ('[tool.byoc]\nimage = "m"\n', True),
+        ('tool.byoc.image = "m"\n', True),
+        ('[project.scripts]\nbyoc = "x:y"\n', False),
+        ("[tool.other]\nbyoc = 1\n", False),
+        ("[tool.byoc\n", True),
+    ],
+)
+def test_tool_byoc_is_found_however_it_is_spelled(tmp_path: Path, text: str, found: bool) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert project.find(tmp_path) == (tmp_path, tmp_path / "pyproject.toml" if found else None)
+
+
+def test_an_empty_dockerfile_name(tmp_path: Path) -> None:
+    (tmp_path / "byoc.toml").write_text('[build]\ndockerfile = ""\n')
+    with pytest.raises(UsageError, match="build.dockerfile is wrong\nit is empty"):
+        project.load(tmp_path, {})

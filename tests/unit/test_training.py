@@ -22,7 +22,7 @@ from byoc_cli.local.collect import NoSpace
 from byoc_cli.local.resources import Resources
 from byoc_cli.local.training import TrainingJob, train
 from tests.fakes import Box, Program, Told, not_executable
-from tests.unit.training_world import Printed, World, failing, good
+from tests.unit.training_world import Printed, World, failing, good, volume_of
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
         ("/opt/ml/model", "", False),
         ("/opt/ml/output", "", False),
         ("/opt/ml/checkpoints", "", False),
-        ("/opt/ml/input/data/training", "byoc-job-1-training", False),
+        ("/opt/ml/input/data/training", volume_of(world, "training"), False),
     ]
-    assert world.engine.overlays == {"byoc-job-1-training": str(tmp_path / "a")}
+    assert world.engine.overlays == {volume_of(world, "training"): str(tmp_path / "a")}
     assert not spec.ports
 
 

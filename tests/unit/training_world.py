@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,8 @@ class World:
     @property
     def described(self) -> dict[str, Any]:
         return self.run.describe()
+
+
+def volume_of(world: World, channel: str) -> str:
+    """The volume of a channel of the job "job-1", which has the project in its name."""
+    return f"byoc-job-1-{hashlib.sha256(world.project.id.encode()).hexdigest()[:8]}-{channel}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -203,7 +204,9 @@ class _Maker:
         }
         if not shown or not self._overlays_work:
             return {}, ()
-        volumes = {name: f"{self._job.container_name(host)}-{name}" for name in shown}
+        # An engine has one volume of a name, and does not say that it is another project's.
+        own = hashlib.sha256(self._project.id.encode()).hexdigest()[:8]
+        volumes = {name: f"{self._job.container_name(host)}-{own}-{name}" for name in shown}
         folders = {volumes[name]: folder for name, folder in shown.items()}
         return volumes, self._engine.create_overlays(folders, self._job.image.id, self.labels(host))
 

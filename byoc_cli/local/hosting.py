@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,11 @@ from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine,
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.follower import Follower
+from byoc_cli.local.gateway import status
+from byoc_cli.local.gateway.process import Gateway, Launch, log_file
+from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import indented
 from byoc_cli.local.ports import check_port
@@ -28,7 +33,10 @@ MODEL_LABEL = "byoc.model"
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model."""
+    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+
+    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    """
 
     name: str
     image: Image
@@ -39,11 +47,14 @@ class EndpointRequest:
     gpus: str = "none"
     startup_timeout: float = hosting.STARTUP_TIMEOUT_SECONDS
     detached: bool = False
+    raw: bool = False
+    capture: Path | None = None
+    region: str = "us-east-1"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A container that answers; `url` is where /invocations is."""
+    """An endpoint that answers; `url` is where /invocations is."""
 
     name: str
     container: str
@@ -89,12 +100,20 @@ def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
 ) -> Iterator[tuple[Endpoint, Container]]:
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
-    with Interrupts(progress.log) as interrupts:
-        container, follower = _start(engine, project, request, progress)
+    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+        callers_port = listener.getsockname()[1] if listener else 0
+        container, follower = _start(engine, project, request, progress, callers_port)
+        local: Gateway | None = None
         answered = False
         try:
-            ready = _wait(container, request, follower, interrupts)
-            interrupts.on_signal(lambda: _stop(container, progress), container.kill)
+            if listener:
+                from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
+
+                local = ThreadGateway(listener, _settings(request, container), progress)
+            ready = _wait(container, request, follower, interrupts, callers_port)
+            if local:
+                local.ready()
+            interrupts.on_signal(lambda: _stop(container, progress, local), container.kill)
             interrupts.check()
             answered = True
             yield ready, container
@@ -106,26 +125,63 @@ def serving(
                 container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
             elif container.exited() is None:
                 if not interrupts.signal:
-                    _stop(container, progress)
+                    _stop(container, progress, local)
                 container.wait()
+            if local:
+                local.end()
             follower.join()
             container.remove()
             _remove_rest(engine, request.name)
         interrupts.check()
 
 
-def serve_detached(engine: Engine, project: Project, request: EndpointRequest, progress: Progress) -> Endpoint:
+def serve_detached(
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress, launch: Launch
+) -> Endpoint:
     """Start an endpoint and leave it running; it is found again through its labels."""
-    with Interrupts(progress.log) as interrupts:
-        container, follower = _start(engine, project, request, progress)
+    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+        callers_port = listener.getsockname()[1] if listener else 0
+        container, follower = _start(engine, project, request, progress, callers_port)
+        local: Gateway | None = None
         try:
-            ready = _wait(container, request, follower, interrupts)
+            if listener:
+                # Now, so that it is there by the time the container is.
+                log = log_file(runs.prepare_home(project), request.name, {thing.job for thing in engine.things()})
+                local = launch(listener, _settings(request, container), container.id, log)
+            ready = _wait(container, request, follower, interrupts, callers_port)
+            if local:
+                local.ready()
         except BaseException:
+            if local:
+                local.end()
             container.remove()
             _remove_rest(engine, request.name)
             raise
     follower.let_go()
     return ready
+
+
+@contextmanager
+def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.socket | None]:
+    """Bind the local endpoint's port before anything is made, so that its label is true; None with `raw`."""
+    if request.port:
+        check_port(engine, request.port)
+    if request.raw:
+        yield None
+        return
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", request.port))
+        yield listener
+
+
+def _settings(request: EndpointRequest, container: Container) -> Settings:
+    return Settings(
+        name=request.name,
+        upstream=container.port(hosting.PORT),
+        capture=str(request.capture or ""),
+        region=request.region,
+    )
 
 
 def until_it_ends(container: Container) -> None:
@@ -154,11 +210,28 @@ def running(engine: Engine, project: Project) -> list[Thing]:
     return sorted(found, key=lambda thing: thing.created, reverse=True)
 
 
+def port_of(thing: Thing) -> int | None:
+    """Return the port on which an endpoint's callers are answered; None for what is no endpoint, or has ended."""
+    return int(thing.labels.get(PORT_LABEL, 0)) or thing.ports.get(hosting.PORT) if thing.running else None
+
+
+def state_of(thing: Thing) -> str:
+    """Return what its local endpoint says of a container that runs: starting, running, unhealthy, unreachable."""
+    port = thing.labels.get(PORT_LABEL)
+    if not port:
+        return thing.state
+    words = {"Creating": "starting", "InService": thing.state, "Unhealthy": "unhealthy"}
+    return words.get(status.word(int(port), thing.job), "unreachable")
+
+
 def stop(engine: Engine, thing: Thing) -> None:
     """Stop a running container as SageMaker would, and remove what belongs to it."""
     container = engine.container(thing.id)
     container.stop(hosting.STOP_GRACE_SECONDS)
     container.remove()
+    # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
+    if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
+        status.wait_until_gone(port)
     _remove_rest(engine, thing.job)
 
 
@@ -173,20 +246,24 @@ def _model_volume(name: str) -> str:
 
 
 def _start(
-    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+    engine: Engine,
+    project: Project,
+    request: EndpointRequest,
+    progress: Progress,
+    callers_port: int,
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
-    check_port(engine, request.port)
     marks = labels.for_job(project, KIND, request.name, detached=request.detached)
     name = f"byoc-{request.name}"
+    local = {PORT_LABEL: str(callers_port)} if callers_port else {}
     spec = ContainerSpec(
         image=request.image.id,
         command=[hosting.COMMAND],
         name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or "")},
+        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
         environment=request.environment,
         network=name,
-        ports={hosting.PORT: request.port},
+        ports={hosting.PORT: 0 if callers_port else request.port},
         gpus=request.gpus,
     )
     try:
@@ -236,9 +313,16 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _wait(container: Container, request: EndpointRequest, follower: Follower, interrupts: Interrupts) -> Endpoint:
+def _wait(
+    container: Container,
+    request: EndpointRequest,
+    follower: Follower,
+    interrupts: Interrupts,
+    callers_port: int,
+) -> Endpoint:
     """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
-    port = request.port or container.port(hosting.PORT)
+    own = request.port if request.raw else 0
+    port = own or container.port(hosting.PORT)
     last_look = 0.0
 
     def alive() -> None:
@@ -264,7 +348,7 @@ def _wait(container: Container, request: EndpointRequest, follower: Follower, in
     return Endpoint(
         name=request.name,
         container=container.name,
-        url=endpoint.url(port) + hosting.INVOCATIONS_PATH,
+        url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
         model=str(request.model or ""),
         ready_seconds=round(seconds, 3),
     )
@@ -279,6 +363,8 @@ def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
     )
 
 
-def _stop(container: Container, progress: Progress) -> None:
+def _stop(container: Container, progress: Progress, local: Gateway | None) -> None:
+    if local:
+        local.ending()
     progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
     container.stop(hosting.STOP_GRACE_SECONDS)

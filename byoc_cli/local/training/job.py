@@ -11,8 +11,6 @@ from byoc_cli.engine.types import Image
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.resources import Resources
 
-ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
-
 
 @dataclass(frozen=True)
 class TrainingJob:

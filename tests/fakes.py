@@ -40,6 +40,8 @@ from byoc_cli.engine.types import (
     Thing,
 )
 from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local.gateway.process import Gateway
+from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
@@ -512,8 +514,22 @@ def _free_port() -> int:
 
 
 def doors(engine: FakeEngine) -> Doors:
-    """Doors for main() that lead to a fake engine."""
-    return Doors(connect=lambda: cast("DockerEngine", engine))
+    """Doors for main() that lead to a fake engine; a detached endpoint's local endpoint is a thread."""
+
+    def launch(listener: socket.socket, settings: Settings, container: str, _: Path) -> Gateway:
+        from byoc_cli.local.gateway.thread import ThreadGateway  # late: most tests need no aiohttp
+
+        gateway = ThreadGateway(listener.dup(), settings, Told())
+        watched = engine.container(container)
+
+        def watch() -> None:
+            watched.wait()
+            gateway.end()
+
+        threading.Thread(target=watch, daemon=True).start()
+        return gateway
+
+    return Doors(connect=lambda: cast("DockerEngine", engine), launch=launch)
 
 
 @dataclass

@@ -48,10 +48,11 @@ class Health:
 
     async def _watch(self) -> None:
         clock = asyncio.get_running_loop().time
+        due = clock()  # the one that made it ready was now
         while True:
-            start = clock()
+            due = max(due + self._interval, clock())
+            await asyncio.sleep(due - clock())
             self._saw(*await self._upstream.ping())
-            await asyncio.sleep(max(0.0, start + self._interval - clock()))
 
     def _saw(self, status: int, why: str) -> None:
         healthy = status == 200

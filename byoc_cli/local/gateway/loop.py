@@ -41,5 +41,13 @@ async def serve(
             await ended.wait()
             accepting.close()
             await health.stop()
+            await _turns()
             connections.pre_shutdown()
             await connections.shutdown(_LAST_SECONDS)
+            await _turns()
+
+
+async def _turns() -> None:
+    """Let the loop finish what it has begun with connections: accepting them, closing them."""
+    for _ in range(3):
+        await asyncio.sleep(0)

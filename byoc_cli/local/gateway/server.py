@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,7 +19,7 @@ from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream, why
+from byoc_cli.local.gateway.upstream import Body, Upstream, why
 from byoc_cli.local.progress import Progress
 
 _READ_AT_ONCE = 1 << 20  # a request up to this size is read whole; a larger one goes on to the container as it comes
@@ -127,7 +128,7 @@ class Server:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    async def _body(self, call: _Call) -> bytes | AsyncIterator[bytes]:
+    async def _body(self, call: _Call) -> Body:
         """Take a request's body, at most 25 MB (H-21), whose length the container is always told."""
         request = call.request
         length = request.content_length
@@ -150,7 +151,8 @@ class Server:
         if length is None:
             self._tell_large(size)
         call.body = b"".join(parts)
-        return call.body
+        # The loop is not held by one large write.
+        return io.BytesIO(call.body) if size > _READ_AT_ONCE else call.body
 
     def _tell_large(self, size: int) -> None:
         if size > hosting.OLD_MAX_PAYLOAD_BYTES and not self._told_large:

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 UNREACHABLE = ""
 _SECONDS = 2.0
@@ -29,7 +29,8 @@ def wait_until_gone(port: int) -> None:
     """Wait until nobody listens any more: the container has ended, and its local endpoint ends with it."""
     deadline = time.monotonic() + _RELEASE_SECONDS
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return
         time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace, TracebackType
@@ -19,6 +20,8 @@ _IDLE_SECONDS = 1.0
 # What an HTTP library adds of itself, and SageMaker does not (H-16).
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _HEADER_BYTES = 64 * 1024
+
+Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
 
 class Upstream:
@@ -63,9 +66,7 @@ class Upstream:
         await self._pings.close()
 
     @asynccontextmanager
-    async def invoke(
-        self, body: bytes | AsyncIterator[bytes], headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def invoke(self, body: Body, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post to /invocations; the caller limits the time, and reads the answer as it comes.
 
         Raises:

@@ -39,9 +39,11 @@ async def serve(
             accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
             listening(health)
             await ended.wait()
+            # A connection that is just being accepted fails in asyncio when its server is closed, and is left open.
+            loop.remove_reader(listener)
+            await _turns()
             accepting.close()
             await health.stop()
-            await _turns()
             connections.pre_shutdown()
             await connections.shutdown(_LAST_SECONDS)
             await _turns()

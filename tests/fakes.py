@@ -516,18 +516,21 @@ def _free_port() -> int:
 def doors(engine: FakeEngine) -> Doors:
     """Doors for main() that lead to a fake engine; a detached endpoint's local endpoint is a thread."""
 
-    def launch(listener: socket.socket, settings: Settings, container: str, _: Path) -> Gateway:
+    def launch(listener: socket.socket, _: Path) -> Gateway:
         from byoc_cli.local.gateway.thread import ThreadGateway  # late: most tests need no aiohttp
 
-        gateway = ThreadGateway(listener.dup(), settings, Told())
-        watched = engine.container(container)
+        class Detached(ThreadGateway):
+            def begin(self, settings: Settings, container: str) -> None:
+                super().begin(settings, container)
+                watched = engine.container(container)
 
-        def watch() -> None:
-            watched.wait()
-            gateway.end()
+                def watch() -> None:
+                    watched.wait()
+                    self.end()
 
-        threading.Thread(target=watch, daemon=True).start()
-        return gateway
+                threading.Thread(target=watch, daemon=True).start()
+
+        return Detached(listener.dup(), Told())
 
     return Doors(connect=lambda: cast("DockerEngine", engine), launch=launch)
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
     from byoc_cli.local.gateway.process import Gateway, Launch
-    from byoc_cli.local.gateway.settings import Settings
     from byoc_cli.project import Project
 
 ImageArgument = Annotated[
@@ -46,10 +45,10 @@ def _connect() -> DockerEngine:
     return connect()
 
 
-def _launch(listener: socket, settings: Settings, container: str, log: Path) -> Gateway:
+def _launch(listener: socket, log: Path) -> Gateway:
     from byoc_cli.local.gateway.process import launch
 
-    return launch(listener, settings, container, log)
+    return launch(listener, log)
 
 
 @dataclass

@@ -109,7 +109,8 @@ def serving(
             if listener:
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
-                local = ThreadGateway(listener, _settings(request, container), progress)
+                local = ThreadGateway(listener, progress)
+                local.begin(_settings(request, container), container.id)
             ready = _wait(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
@@ -141,21 +142,22 @@ def serve_detached(
     """Start an endpoint and leave it running; it is found again through its labels."""
     with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
         callers_port = listener.getsockname()[1] if listener else 0
-        container, follower = _start(engine, project, request, progress, callers_port)
-        local: Gateway | None = None
+        # Now, so that it is up by the time the container is.
+        local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
+        container: Container | None = None
         try:
-            if listener:
-                # Now, so that it is there by the time the container is.
-                log = log_file(runs.prepare_home(project), request.name, {thing.job for thing in engine.things()})
-                local = launch(listener, _settings(request, container), container.id, log)
+            container, follower = _start(engine, project, request, progress, callers_port)
+            if local:
+                local.begin(_settings(request, container), container.id)
             ready = _wait(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
         except BaseException:
             if local:
                 local.end()
-            container.remove()
-            _remove_rest(engine, request.name)
+            if container:
+                container.remove()
+                _remove_rest(engine, request.name)
             raise
     follower.let_go()
     return ready

@@ -32,7 +32,8 @@ class World:
         listener.bind(("127.0.0.1", 0))
         self.port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.gateway = ThreadGateway(listener, settings, self.told)
+        self.gateway = ThreadGateway(listener, self.told)
+        self.gateway.begin(settings, "")
         if ready:
             self.gateway.ready()
 

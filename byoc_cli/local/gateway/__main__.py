@@ -1,11 +1,13 @@
-"""The process of a detached local endpoint: `python -m byoc_cli.local.gateway FD CONTAINER`.
+"""The process of a detached local endpoint: `python -m byoc_cli.local.gateway FD`.
 
-On stdin it is told its settings, then that the container is ready. It ends when the container does.
+On stdin it is told its settings, its container's id, and then that the container is ready. It ends when the container
+does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -15,7 +17,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from byoc_cli.engine.docker_engine import connect
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
 from byoc_cli.local.gateway.health import Health
@@ -56,11 +57,14 @@ def wait_for_end(make: Callable[[], Engine], container: str) -> None:
             time.sleep(_RETRY_SECONDS)
 
 
-def main(fd: int, container: str) -> None:
+def main(fd: int) -> None:
     """Serve on an inherited socket."""
+    gc.set_threshold(100_000, 50, 50)  # imports leave nothing to collect
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     listener = socket.socket(fileno=fd)
-    asyncio.run(_run(listener, Settings.from_json(sys.stdin.readline()), container))
+    settings, container = sys.stdin.readline(), sys.stdin.readline().strip()
+    if container:  # else the one who started it has ended
+        asyncio.run(_run(listener, Settings.from_json(settings), container))
     # A thread may still hold on to the engine.
     os._exit(0)
 
@@ -72,6 +76,8 @@ async def _run(listener: socket.socket, settings: Settings, container: str) -> N
         loop.call_soon_threadsafe(function)
 
     def watch() -> None:
+        from byoc_cli.engine.docker_engine import connect  # late: nobody waits for it
+
         wait_for_end(connect, container)
         call(ended.set)
 
@@ -88,4 +94,4 @@ async def _run(listener: socket.socket, settings: Settings, container: str) -> N
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -18,10 +17,14 @@ from byoc_cli.local.gateway.settings import Settings
 
 READY = "ready"
 _UP_SECONDS = 30.0
+_KEPT_SECONDS = 7 * 86_400
 
 
 class Gateway(Protocol):
     """A local endpoint, as who started it sees it."""
+
+    def begin(self, settings: Settings, container: str) -> None:
+        """Stand before the container of that id; callers are told that it is not ready."""
 
     def ready(self) -> None:
         """Let callers through: the container has passed its first ping."""
@@ -33,21 +36,22 @@ class Gateway(Protocol):
         """End it; returns when the port is free."""
 
 
-Launch = Callable[[socket.socket, Settings, str, Path], Gateway]
-"""(bound socket, settings, the container's id, file for what it says) to a local endpoint that outlives this call."""
+Launch = Callable[[socket.socket, Path], Gateway]
+"""(bound socket, file for what it says) to a local endpoint that outlives this process."""
 
 
 class ProcessGateway:
     """A `Gateway` that ends when its container does, and until it is `ready` also when this process does.
 
-    Of this process it has the bound socket, and a pipe that says when it is ready.
+    Of this process it has the bound socket, and a pipe that tells it what to do. Started early, it has imported what
+    it needs by the time there is a container.
     """
 
-    def __init__(self, listener: socket.socket, settings: Settings, container: str, log: Path) -> None:
-        self._settings = settings
+    def __init__(self, listener: socket.socket, log: Path) -> None:
         self._port = int(listener.getsockname()[1])
+        self._name = ""
         self._log = log
-        words = [sys.executable, "-P", "-m", "byoc_cli.local.gateway", str(listener.fileno()), container]
+        words = [sys.executable, "-P", "-m", "byoc_cli.local.gateway", str(listener.fileno())]
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 words,
@@ -60,13 +64,17 @@ class ProcessGateway:
                 text=True,
             )
         listener.close()
-        self._say(settings.to_json())
 
     def _say(self, line: str) -> None:
         assert self._process.stdin
         with suppress(BrokenPipeError):  # it has died: `ready` says so
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
+
+    def begin(self, settings: Settings, container: str) -> None:
+        self._name = settings.name
+        self._say(settings.to_json())
+        self._say(container)
 
     def ready(self) -> None:
         """Let callers through, and let go of the process.
@@ -77,7 +85,7 @@ class ProcessGateway:
         """
         self._say(READY)
         deadline = time.monotonic() + _UP_SECONDS
-        while status.word(self._port, self._settings.name) != "InService":
+        while status.word(self._port, self._name) != "InService":
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = self._log.read_text(errors="replace").strip() or "it said nothing"
                 self.end()
@@ -95,19 +103,19 @@ class ProcessGateway:
             self._process.communicate()
 
 
-def launch(listener: socket.socket, settings: Settings, container: str, log: Path) -> Gateway:
+def launch(listener: socket.socket, log: Path) -> Gateway:
     """Start one."""
-    return ProcessGateway(listener, settings, container, log)
+    return ProcessGateway(listener, log)
 
 
-def log_file(home: Path, name: str, living: set[str]) -> Path:
-    """Return where a detached local endpoint writes what it says; logs of endpoints that are gone go."""
+def log_file(home: Path, name: str) -> Path:
+    """Return where a detached local endpoint writes what it says; a log goes a week after its last line."""
     folder = home / "endpoints"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.log"):
-        if old.stem not in living:
-            old.unlink(missing_ok=True)
-    # A folder that others may read, a file that they may not: it has a container's errors.
+        with suppress(OSError):
+            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink()
     path = folder / f"{name}.log"
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    path.touch(0o600)
     return path

@@ -15,22 +15,27 @@ from byoc_cli.local.progress import Progress
 class ThreadGateway:
     """A `Gateway`."""
 
-    def __init__(self, listener: socket.socket, settings: Settings, progress: Progress) -> None:
+    def __init__(self, listener: socket.socket, progress: Progress) -> None:
+        self._listener = listener
+        self._progress = progress
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._health: Health | None = None
         self._error: BaseException | None = None
         self._up = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(listener, settings, progress), daemon=True)
+        self._thread: threading.Thread | None = None
+
+    def begin(self, settings: Settings, container: str) -> None:  # noqa: ARG002 - this process sees the container's end
+        self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
         self._thread.start()
         self._up.wait()
         if self._error:
             raise self._error
 
-    def _run(self, listener: socket.socket, settings: Settings, progress: Progress) -> None:
+    def _run(self, settings: Settings) -> None:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
-            await serve(listener, settings, progress, self._listening, self._ended)
+            await serve(self._listener, settings, self._progress, self._listening, self._ended)
 
         try:
             asyncio.run(main())
@@ -58,4 +63,5 @@ class ThreadGateway:
         """End with what is on its way; returns when the port is free."""
         if loop := self._loop:
             loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
+        if self._thread:
+            self._thread.join()

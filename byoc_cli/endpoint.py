@@ -142,8 +142,9 @@ class Client:
 
 
 def _refused(response: Response) -> InvocationFailed:
-    if error := response.headers.get(invocation.ERROR_HEADER):
-        return _service_error(error, response)
+    headers = response.headers
+    if invocation.ERROR_HEADER in headers or invocation.CAUSE_HEADER in headers:
+        return _service_error(headers.get(invocation.ERROR_HEADER) or str(response.status), response)
     message = response.body[:2000].decode(errors="replace").strip()
     return InvocationFailed(
         f"the container answered {response.status} to /invocations\n{message or '(an empty body)'}\n"
@@ -164,7 +165,7 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
         what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
     else:
         what = "the local endpoint refused the request"
-    return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message', '')}")
+    return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}")
 
 
 def _cause(error: BaseException) -> str:

@@ -129,7 +129,12 @@ class Account:
 
 def too_large() -> ServiceError:
     """A request over the limit (H-21): refused before it reaches the service, so there is a status and no code."""
-    return ServiceError("", 413, f"HTTP content length exceeded {hosting.MAX_PAYLOAD_BYTES} bytes.")
+    return ServiceError(
+        "",
+        413,
+        f"HTTP content length exceeded {hosting.MAX_PAYLOAD_BYTES} bytes.",
+        cause="the request is larger than 25 MB (H-21)",
+    )
 
 
 def unavailable(cause: str) -> ServiceError:

@@ -254,6 +254,12 @@ def test_predict_s_client_says_what_happened_here_and_there(local: World) -> Non
         with pytest.raises(InvocationFailed) as caught:
             client.invoke(b"x", content_type="text/csv")
         assert caught.value.message.startswith(said)
+    with pytest.raises(InvocationFailed) as caught:
+        client.invoke(b"x" * (25 * MB + 1), content_type="text/csv")
+    assert caught.value.message == (
+        "the request is larger than 25 MB (H-21)\n"
+        "SageMaker would say: 413: HTTP content length exceeded 26214400 bytes."
+    )
     client.close()
 
 

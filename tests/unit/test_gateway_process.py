@@ -81,8 +81,7 @@ def test_the_end_of_a_container_is_seen(tmp_path: Path, gone: str) -> None:
     container.remove()
 
 
-def test_an_engine_that_goes_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("byoc_cli.local.gateway.__main__._RETRY_SECONDS", 0.01)
+def test_an_engine_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     engine = FakeEngine(tmp_path)
     container = running(engine)
     tries: list[int] = []
@@ -93,7 +92,7 @@ def test_an_engine_that_goes_away_is_waited_for(tmp_path: Path, monkeypatch: pyt
             raise ByocError("the engine does not answer")
         return engine
 
-    watched = threading.Thread(target=wait_for_end, args=(connect, container.id), daemon=True)
+    watched = threading.Thread(target=wait_for_end, args=(connect, container.id, 0.01), daemon=True)
     watched.start()
     assert eventually(lambda: len(tries) == 3)
     assert watched.is_alive()

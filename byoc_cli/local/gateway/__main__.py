@@ -45,8 +45,8 @@ class LogProgress:
         return nullcontext(lambda _: None)
 
 
-def wait_for_end(make: Callable[[], Engine], container: str) -> None:
-    """Return when the container has ended or is gone; an engine that is restarted is waited for."""
+def wait_for_end(make: Callable[[], Engine], container: str, retry: float = _RETRY_SECONDS) -> None:
+    """Return when the container has ended or is gone; an engine that is restarted is asked again after a moment."""
     while True:
         try:
             engine = make()
@@ -54,7 +54,7 @@ def wait_for_end(make: Callable[[], Engine], container: str) -> None:
                 return
             engine.container(container).wait()
         except ByocError:
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(retry)
 
 
 def main(fd: int) -> None:

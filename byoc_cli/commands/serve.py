@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,11 +77,21 @@ def serve(
     if raw and data_capture:
         raise UsageError("--raw has no data capture", hint="leave one of them out")
     project = session.project()
-    request = _request(session, project, image, model, port)
+    # All that can be wrong with the words is said before anything is looked up or made.
+    session.reference(image, project)
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
-    request = _with(request, environment=variables, gpus=gpus(gpus_), startup_timeout=startup_timeout, detached=detach)
-    request = _with(request, raw=raw, capture=_capture_file(data_capture), region=region())
+    number = gpus(gpus_)
+    request = replace(
+        _request(session, project, image, model, port),
+        environment=variables,
+        gpus=number,
+        startup_timeout=startup_timeout,
+        detached=detach,
+        raw=raw,
+        capture=_capture_file(data_capture),
+        region=region(),
+    )
     session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
@@ -95,6 +105,7 @@ def serve(
         else:
             session.console.result(ready.url)
         until_it_ends(container)
+        session.console.log("the endpoint was stopped")
     return Outcome()
 
 
@@ -120,12 +131,6 @@ def _capture_file(path: Path | None) -> Path | None:
     path = path.expanduser().resolve()
     Capture(path).close()
     return path
-
-
-def _with(request: EndpointRequest, **changes: object) -> EndpointRequest:
-    from dataclasses import replace
-
-    return replace(request, **changes)  # type: ignore[arg-type]
 
 
 def _data(ready: Endpoint) -> dict[str, object]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse, region
+from byoc_cli.commands.own_credentials import check_possible
+from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +82,18 @@ CheckpointsOption = Annotated[
         metavar="DIR", help="Start with these checkpoints, and bring them up to date afterwards.", show_default=False
     ),
 ]
+PlatformFilesOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-platform-files", help="Leave out the files that no document names: init-config.json, NAME-manifest, …"
+    ),
+]
+AwsCredentialsOption = Annotated[
+    bool,
+    typer.Option(
+        "--aws-credentials", help="Let the containers use your AWS credentials, which they get as in the cloud."
+    ),
+]
 IsolationOption = Annotated[bool, typer.Option("--network-isolation", help="No network but to the other hosts.")]
 EntrypointOption = Annotated[
     list[str],
@@ -117,8 +131,12 @@ class Given:
     interrupt_after: str = ""
     checkpoints: Path | None = None
     network_isolation: bool = False
+    platform_files: bool = True
+    aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    profile: str = ""
+    entry_script: str = ""
 
 
 def requested(session: Session, project: Project, reference: str, given: Given) -> TrainingJob:
@@ -146,12 +164,16 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         entrypoint=words(given.entrypoint, "--entrypoint") or settings.entrypoint,
         arguments=words(given.arguments, "--arguments") or settings.arguments,
         network_isolation=given.network_isolation,
+        platform_files=given.platform_files,
         max_runtime=seconds(given.max_runtime, "--max-runtime"),
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),
     )
+    job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
+    if given.aws_credentials:
+        check_possible(job)
     return job
 
 

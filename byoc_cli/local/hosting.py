@@ -12,8 +12,8 @@ from pathlib import Path
 
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, Thing
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Image, Mount, NameTaken, Thing
+from byoc_cli.errors import ByocError, MachineError, UsageError
 from byoc_cli.local import labels, runs
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.gateway import status
@@ -173,7 +173,12 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         return
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", request.port))
+        try:
+            listener.bind(("127.0.0.1", request.port))
+        except OSError as error:  # just now
+            raise MachineError(
+                f"port {request.port} is taken\n{error.strerror}", hint="choose another one with --port"
+            ) from error
         yield listener
 
 
@@ -255,7 +260,7 @@ def _start(
     callers_port: int,
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
-    marks = labels.for_job(project, KIND, request.name, detached=request.detached)
+    marks = labels.for_job(project, KIND, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     local = {PORT_LABEL: str(callers_port)} if callers_port else {}
     spec = ContainerSpec(
@@ -268,15 +273,18 @@ def _start(
         ports={hosting.PORT: 0 if callers_port else request.port},
         gpus=request.gpus,
     )
+    claimed = False
     try:
         engine.create_network(name, marks)
+        claimed = True
         mount = _model_mount(engine, request, marks)
         container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
             check_mount(container, mount, paths.MODEL)
         container.start()
     except BaseException as error:
-        labels.remove_job(engine, project, request.name)
+        if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
+            labels.remove_job(engine, project, request.name)
         if isinstance(error, CannotStart):
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
             raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
@@ -304,6 +312,13 @@ def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, s
     )
     try:
         filler.put(paths.MODEL, _chunks(request.model))
+    except MachineError:
+        raise
+    except ByocError as error:  # only its beginning was looked at before
+        raise EndpointFailed(
+            f"{request.model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
+            hint="make it anew: tar -czf model.tar.gz -C MODEL .",
+        ) from error
     finally:
         filler.remove()
     return Mount(paths.MODEL, volume, read_only=True)

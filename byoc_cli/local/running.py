@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from byoc_cli.contract import hosting as hosting_rules
 from byoc_cli.contract import training
+from byoc_cli.engine import owner
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import hosting, labels, runs
@@ -73,24 +75,37 @@ def _grace(kind: str) -> int:
 
 @dataclass(frozen=True)
 class Waste:
-    """What `byoc clean` would remove."""
+    """What `byoc clean` would remove; `folders` are temporary ones outside of any project."""
 
     things: Sequence[Thing]
     runs: Sequence[Run]
+    folders: Sequence[Path] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.things or self.runs or self.folders)
 
 
 def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | None) -> Waste:
     """Find what is left: ended or orphaned containers, networks and volumes that belong to none that runs, old runs.
 
-    Never what a job that runs needs; never the run that `.byoc/latest` points at.
+    Never what a job that runs needs; never the run that `.byoc/latest` points at. What a killed build left, which
+    holds secrets, is of no project and found in any.
     """
-    things = engine.things(project=None if all_projects else project.id)
-    lively = {(thing.project, thing.job) for thing in things if alive(thing)}
-    left = [thing for thing in things if (thing.project, thing.job) not in lively]
-    order = {"container": 0, "network": 1, "volume": 2}
+    things = engine.things(project=None if all_projects else project.id) + engine.secret_holders()
+    lively = {_whole(thing) for thing in things if alive(thing)}
+    left = [thing for thing in things if _whole(thing) not in lively]
+    order = {"container": 0, "network": 1, "volume": 2, "image": 3}
     return Waste(
-        sorted(left, key=lambda thing: order[thing.type]), _old_runs(project, keep, {job for _, job in lively})
+        sorted(left, key=lambda thing: order[thing.type]),
+        _old_runs(project, keep, {job for _, job in lively}),
+        owner.left_scratch(),
     )
+
+
+def _whole(thing: Thing) -> tuple[str, str]:
+    """What it lives and dies with: its job, or nothing but itself."""
+    return (thing.project, thing.job or thing.id)
 
 
 def _old_runs(project: Project, keep: int | None, alive: set[str]) -> list[Run]:
@@ -107,3 +122,5 @@ def clean(engine: Engine, what: Waste) -> None:
         engine.remove(thing)
     for run in what.runs:
         runs.remove(run)
+    for folder in what.folders:
+        owner.remove_scratch(folder)

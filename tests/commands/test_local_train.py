@@ -100,6 +100,25 @@ def test_isolation(byoc: Byoc, image: FakeEngine) -> None:
         (["--checkpoints", "byoc.toml"], "--checkpoints byoc.toml: that is not a folder"),
         (["--gpus", "some"], "--gpus some is wrong"),
         (["--name", "not a name"], "(T-25)"),
+        (["--as", "estimator"], "--as estimator: there is no such way\n\nhint: --as image or --as sdk-v3"),
+        (["--entry-script", "train.py"], "--entry-script is for --as sdk-v3"),
+        (["--as", "sdk-v3", "--entrypoint", "a"], "ModelTrainer sets both (T-09)"),
+        (["--as", "sdk-v3", "--entry-script", "train.py"], "there is no channel 'code'"),
+        (["--as", "sdk-v3", "-c", "code=."], "--as sdk-v3: which script is to be run?"),
+        (["--as", "sdk-v3", "-c", "code=.", "--entry-script", "no.py"], "channel 'code': there is no file no.py"),
+        (["--as", "sdk-v3", "-c", "code=.", "--entry-script", "byoc.toml"], ".py and .sh only (T-09)"),
+        (["--as", "sdk-v3", "-c", "code=.", "--entry-script", "../my-model/byoc.toml"], "it has to be relative"),
+        (["--as", "sdk-v3", "-c", "code=byoc.toml", "--entry-script", "a.py"], "channel 'code' is not a folder"),
+        (["--as", "sdk-v3", "-c", "code=.", "-c", "sm_drivers=."], "'sm_drivers': there is no file sm_train.sh"),
+        (
+            ["--as", "sdk-v3", "-c", "code=.", "-c", "sm_drivers=.", "--entry-script", "a.py"],
+            "leave one of the two out",
+        ),
+        (
+            ["--as", "sdk-v3", "-c", "code=.,mode=FastFile", "--entry-script", "byoc.toml"],
+            "needs mode=File and distribution=FullyReplicated (T-10)",
+        ),
+        (["--shell-on-failure"], "--shell-on-failure: there is no terminal for a shell"),
         (
             ["-c", "code=.,mode=FastFile", "--entrypoint", "python3 /opt/ml/input/data/code/train.py"],
             "it needs mode=File and distribution=FullyReplicated (T-10)",
@@ -132,3 +151,68 @@ def test_what_lasts_as_long_as_the_job_is_gone(byoc: Byoc, image: FakeEngine, pr
     ran = byoc("local-train", "-c", "x=data,mode=Pipe", "-c", "y=data/a", "--name", "j")
     assert ran.code == 0, ran.stderr
     assert not [path for path in (project / ".byoc/runs/j").iterdir() if path.name.startswith(".")]
+
+
+# -- --as sdk-v3 (T-09) ------------------------------------------------------------------------------------------------
+
+ARGUMENTS = ["-c", "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && /opt/ml/input/data/sm_drivers/sm_train.sh"]
+
+
+@pytest.fixture
+def with_bash(engine: FakeEngine, project: Path) -> FakeEngine:
+    """An image with a bash, a folder of code, and one that is to be sm_drivers."""
+    engine.add_image("my-model:latest", {"bash": train, "train": train})
+    (project / "src").mkdir()
+    (project / "src" / "train.py").write_text("print(1)\n")
+    (project / "drivers").mkdir()
+    (project / "drivers" / "sm_train.sh").write_text("echo theirs\n")
+    return engine
+
+
+def test_t09_as_model_trainer_with_drivers_of_byoc_s(byoc: Byoc, with_bash: FakeEngine, project: Path) -> None:
+    ran = byoc("local-train", "--as", "sdk-v3", "-c", "code=src", "--entry-script", "train.py", "--name", "j", "--json")
+    assert ran.code == 0, ran.stderr
+    assert "job j: my-model:latest as sdk-v3: train.py\n" in ran.stderr
+    (spec,) = with_bash.specs
+    assert (spec.entrypoint, list(spec.command)) == (["/bin/bash"], ARGUMENTS)
+    channels = {
+        each["ChannelName"]: each["DataSource"]["FileDataSource"]["Path"] for each in ran.data["InputDataConfig"]
+    }
+    drivers = project / ".byoc/runs/j/sm_drivers"
+    assert channels == {"code": str(project / "src"), "sm_drivers": str(drivers)}
+    assert json.loads((drivers / "sourcecode.json").read_text())["entry_script"] == "train.py"
+    assert (drivers / "sm_train.sh").stat().st_mode & 0o111
+    written = json.loads((project / ".byoc/runs/j/input/config/inputdataconfig.json").read_text())
+    assert list(written) == ["code", "sm_drivers"]
+
+
+def test_t09_drivers_that_are_given_are_untouched(byoc: Byoc, with_bash: FakeEngine, project: Path) -> None:
+    ran = byoc("local-train", "--as", "sdk-v3", "-c", "code=src", "-c", "sm_drivers=drivers", "--name", "j", "--json")
+    assert ran.code == 0, ran.stderr
+    assert ran.data["InputDataConfig"][1]["DataSource"]["FileDataSource"]["Path"] == str(project / "drivers")
+    assert [path.name for path in (project / "drivers").iterdir()] == ["sm_train.sh"]
+    assert not (project / ".byoc/runs/j/sm_drivers").exists()
+
+
+def test_t09_the_project_s_profile_and_what_wins_over_it(byoc: Byoc, with_bash: FakeEngine, project: Path) -> None:
+    (project / "byoc.toml").write_text(
+        'image = "my-model"\n[train]\nprofile = "sdk-v3"\nentry-script = "train.py"\n[train.channels]\ncode = "src"\n'
+    )
+    for words in ([], ["--as", "image"], ["--entrypoint", "train"], ["--arguments", "train"]):
+        ran = byoc("local-train", *words)
+        assert ran.code == 0, ran.stderr
+    entrypoints = [spec.entrypoint for spec in with_bash.specs]
+    assert entrypoints == [["/bin/bash"], None, ["train"], None]
+
+
+def test_t09_an_image_without_bash(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "train.py").touch()
+    ran = byoc("local-train", "--as", "sdk-v3", "-c", "code=.", "--entry-script", "train.py")
+    assert ran.code == 1
+    assert "hint: ModelTrainer starts an image with /bin/bash: install bash in it (T-09)" in ran.stderr
+
+
+def test_t55_the_drivers_are_one_of_twenty_channels(byoc: Byoc, with_bash: FakeEngine) -> None:
+    more = [word for number in range(19) for word in ("-c", f"c{number}=src")]
+    ran = byoc("local-train", "--as", "sdk-v3", "-c", "code=src", "--entry-script", "train.py", *more)
+    assert (ran.code, "21 channels; at most 20 are allowed (T-55)" in ran.stderr) == (2, True)

@@ -188,5 +188,6 @@ def test_a_killed_endpoint_is_found_and_removed(byoc: Byoc, project: Path, free_
     live.process.wait()
     row = byoc("ps", "--json", cwd=project).json()[0]
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "orphaned", free_port)
+    assert not row["image"].startswith("sha256:")
     assert byoc("clean", "--yes", "--json", cwd=project).json()["containers"] == [row["container"]]
     wait_for(lambda: byoc("ps", "--json", cwd=project).json() == [])

@@ -82,6 +82,26 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert project.predict.classes == ("cat", "dog")
 
 
+def test_t09_a_profile_and_its_script(tmp_path: Path) -> None:
+    train = load(make(tmp_path, '[train]\nprofile = "sdk-v3"\nentry-script = "train.py"\n'), {}).train
+    assert (train.profile, train.entry_script) == ("sdk-v3", "train.py")
+    assert load(make(tmp_path, ""), {}).train.profile == "image"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('profile = "sdk"', "train.profile is wrong\n'sdk' is not known"),
+        ("profile = 3", "train.profile is wrong\n3 is not a text"),
+        ('profile = "sdk-v3"\narguments = ["a"]', "ModelTrainer sets entrypoint and arguments itself"),
+    ],
+)
+def test_t09_a_profile_that_is_none(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(make(tmp_path, f"[train]\n{text}\n"), {})
+    assert said in str(caught.value)
+
+
 def test_t12_hyperparameters_are_strings_as_toml_spells_them(tmp_path: Path) -> None:
     assert load(make(tmp_path, EXAMPLE), {}).train.hyperparameters == {
         "train-steps": "100",

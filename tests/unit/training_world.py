@@ -12,6 +12,7 @@ from byoc_cli.engine.types import Exit, Stream
 from byoc_cli.local import runs
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import JobFailed, TrainingJob, train
+from byoc_cli.local.training.failure_shell import Attach
 from byoc_cli.project import Project
 from tests.fakes import Box, FakeEngine, Program, Told
 
@@ -48,6 +49,7 @@ class World:
         root.mkdir()
         self.project = Project(root=root, image="my-model")
         self.told = Told()
+        self.attach: Attach | None = None
         self.run = Run(root)
 
     def train(self, program: Program | None, *, name: str = "job-1", **more: Any) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class World:
 
     def train_job(self, job: TrainingJob) -> dict[str, Any]:
         self.run = runs.create(self.project, job.name)
-        return train(self.engine, self.project, job, self.run, self.told)
+        return train(self.engine, self.project, job, self.run, self.told, self.attach)
 
     def fails(self, program: Program | None, **more: Any) -> JobFailed:
         with pytest.raises(JobFailed) as caught:

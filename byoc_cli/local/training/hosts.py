@@ -15,6 +15,7 @@ from byoc_cli.local import labels
 from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import NoSpace, look
+from byoc_cli.local.credentials import Access
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.inputs import HostInputs
@@ -25,11 +26,13 @@ from byoc_cli.project import Project
 
 @dataclass
 class Host:
-    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are."""
+    """One host: `spec` is what its container is made of, `empty` what `look` saw of what most jobs leave as it is."""
 
     name: str
     container: Container
+    spec: ContainerSpec
     volumes: Sequence[str] = ()
+    networks: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
 
 
@@ -41,13 +44,14 @@ def job_hosts(
     inputs: Mapping[str, HostInputs],
     progress: Progress,
     checkpoints: Path | None = None,
+    access: Access | None = None,
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
-    `checkpoints` is a folder whose content each host starts with.
+    `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials.
     """
     network = f"byoc-{job.name}"
-    maker = _Maker(engine, project, job, network, progress)
+    maker = _Maker(engine, project, job, network, progress, access)
     hosts: list[Host] = []
     kept = False
     try:
@@ -112,35 +116,44 @@ def remove(engine: Engine, hosts: Sequence[Host]) -> None:
 class _Maker:
     """Makes the containers of a job."""
 
-    def __init__(self, engine: Engine, project: Project, job: TrainingJob, network: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        project: Project,
+        job: TrainingJob,
+        network: str,
+        progress: Progress,
+        access: Access | None,
+    ) -> None:
         self._engine = engine
         self._project = project
         self._job = job
         self._network = network
         self._progress = progress
+        self._access = access
         self._overlays_work = True
 
     def labels(self, host: str = "") -> dict[str, str]:
         """Labels of what belongs to the job, or to one host of it."""
         own = {labels.HOST_LABEL: host} if host else {}
-        return labels.for_job(self._project, "train", self._job.name) | own
+        return labels.for_job(self._project, "train", self._job.name, image=self._job.reference) | own
 
     def make(self, host: str, inputs: HostInputs, network_is_there: Callable[[], object]) -> Host:
         """Make a host; where the engine cannot mount an overlay, its channels are read-only."""
         overlays, made = self._overlays(host, inputs)
         try:
-            return Host(host, self._laid_out(host, inputs, overlays, network_is_there), made)
+            return self._laid_out(host, inputs, overlays, made, network_is_there)
         except ByocError:
             if not made:
                 raise
             # Only what is asked of it tells what an engine can mount; whatever else is wrong shows again.
             for volume in made:
                 self._engine.remove_volume(volume)
-            container = self._laid_out(host, inputs, {}, network_is_there)
+            laid_out = self._laid_out(host, inputs, {}, (), network_is_there)
             if self._overlays_work:
                 self._progress.log("this engine has no overlay to give: the channels are read-only")
             self._overlays_work = False
-            return Host(host, container)
+            return laid_out
 
     def _overlays(self, host: str, inputs: HostInputs) -> tuple[dict[str, str], Sequence[str]]:
         """Create the volumes for what may be written to: (channel to volume, all that was made)."""
@@ -156,21 +169,35 @@ class _Maker:
         return volumes, self._engine.create_overlays(folders, self._job.image.id, self.labels(host))
 
     def _laid_out(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
-        container = self._create(host, inputs, overlays, network_is_there)
+        self,
+        host: str,
+        inputs: HostInputs,
+        overlays: Mapping[str, str],
+        made: Sequence[str],
+        network_is_there: Callable[[], object],
+    ) -> Host:
+        spec = self._spec(host, inputs, overlays)
+        container = self._create(spec, network_is_there)
         try:
+            more = [self._access.network] if self._access else []
+            for network in more:
+                container.connect(network)
             lay_out(container, self._job, host, inputs)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
             container.remove()
             raise
-        return container
+        return Host(host, container, spec, made, more)
 
-    def _create(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
+    def _create(self, spec: ContainerSpec, network_is_there: Callable[[], object]) -> Container:
+        try:
+            return self._engine.create(spec)
+        except ByocError:  # podman wants the network sooner
+            network_is_there()
+            return self._engine.create(spec)
+
+    def _spec(self, host: str, inputs: HostInputs, overlays: Mapping[str, str]) -> ContainerSpec:
         job = self._job
         # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is
         # hidden.
@@ -185,7 +212,8 @@ class _Maker:
         entrypoint, command = training.command(job.entrypoint, job.arguments)
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
-        spec = ContainerSpec(
+        platform |= self._access.environment if self._access else {}
+        return ContainerSpec(
             image=job.image.id,
             command=command,
             entrypoint=entrypoint,
@@ -202,8 +230,3 @@ class _Maker:
             memory=resources.memory,
             shm_size=resources.shm_size,
         )
-        try:
-            return self._engine.create(spec)
-        except ByocError:  # podman wants the network sooner
-            network_is_there()
-            return self._engine.create(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import requests
 
-from byoc_cli.contract import hosting
+from byoc_cli.contract import hosting, invocation
 from byoc_cli.errors import ByocError, MachineError, UsageError
 
 
@@ -181,11 +182,30 @@ class Client:
 
 
 def _refused(response: Response) -> InvocationFailed:
+    headers = response.headers
+    if invocation.ERROR_HEADER in headers or invocation.CAUSE_HEADER in headers:
+        return _service_error(headers.get(invocation.ERROR_HEADER) or str(response.status), response)
     message = response.body[:2000].decode(errors="replace").strip()
     return InvocationFailed(
         f"the container answered {response.status} to /invocations\n{message or '(an empty body)'}\n"
         f"SageMaker would say: {hosting.model_error(response.status, message[:200])}"
     )
+
+
+def _service_error(code: str, response: Response) -> InvocationFailed:
+    """Read what a local endpoint answers in SageMaker's words; what happened here stands in a header of its own."""
+    try:
+        said = dict(json.loads(response.body))
+    except ValueError:
+        said = {}
+    status, original = said.get("OriginalStatusCode", 0), str(said.get("OriginalMessage", ""))
+    if cause := response.headers.get(invocation.CAUSE_HEADER, ""):
+        what = cause.replace(": ", "\n", 1)
+    elif status:
+        what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
+    else:
+        what = "the local endpoint refused the request"
+    return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}")
 
 
 def _cause(error: BaseException) -> str:

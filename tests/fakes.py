@@ -46,6 +46,8 @@ from byoc_cli.engine.types import (
     Thing,
 )
 from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local.gateway.process import Gateway
+from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
@@ -582,8 +584,25 @@ def _free_port() -> int:
 
 
 def doors(engine: FakeEngine) -> Doors:
-    """Doors for main() that lead to a fake engine."""
-    return Doors(connect=lambda: cast("DockerEngine", engine))
+    """Doors for main() that lead to a fake engine; a detached endpoint's local endpoint is a thread."""
+
+    def launch(listener: socket.socket, _: Path) -> Gateway:
+        from byoc_cli.local.gateway.thread import ThreadGateway  # late: most tests need no aiohttp
+
+        class Detached(ThreadGateway):
+            def begin(self, settings: Settings, container: str) -> None:
+                super().begin(settings, container)
+                watched = engine.container(container)
+
+                def watch() -> None:
+                    watched.wait()
+                    self.end()
+
+                threading.Thread(target=watch, daemon=True).start()
+
+        return Detached(listener.dup(), Told())
+
+    return Doors(connect=lambda: cast("DockerEngine", engine), launch=launch)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
 if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
+    from byoc_cli.local.gateway.process import Gateway, Launch
     from byoc_cli.project import Project
 
 ImageArgument = Annotated[
@@ -44,11 +46,18 @@ def _connect() -> DockerEngine:
     return connect()
 
 
+def _launch(listener: socket, log: Path) -> Gateway:
+    from byoc_cli.local.gateway.process import launch
+
+    return launch(listener, log)
+
+
 @dataclass
 class Doors:
     """The ways out of the program, made when first used; tests pass their own."""
 
     connect: Callable[[], DockerEngine] = _connect
+    launch: Launch = _launch
 
 
 @dataclass
@@ -213,6 +222,11 @@ def gpus(value: str) -> str:
     if value == "0":
         return "none"
     raise UsageError(f"--gpus {value} is wrong", hint="--gpus none, --gpus all, or a number of them")
+
+
+def region() -> str:
+    """Return the region that things on this machine are named by; nothing is asked there."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def job_names(incomplete: str) -> list[str]:

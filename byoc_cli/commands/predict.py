@@ -127,7 +127,7 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
         with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
-            yield endpoint.Client(endpoint.url(found[0].ports[hosting.PORT]))
+            yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
         return
     with _temporary(session, project) as client:
         yield client

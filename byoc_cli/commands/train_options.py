@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
+from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse, region
 from byoc_cli.commands.own_credentials import check_possible
 from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
@@ -161,7 +160,7 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         metrics=settings.metrics,
         instance_type=given.instance_type or settings.instance_type,
         instance_count=given.instance_count or settings.instance_count,
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=region(),
         entrypoint=words(given.entrypoint, "--entrypoint") or settings.entrypoint,
         arguments=words(given.arguments, "--arguments") or settings.arguments,
         network_isolation=given.network_isolation,

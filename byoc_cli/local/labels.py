@@ -11,6 +11,10 @@ HOST_LABEL = "byoc.host"
 """On a training container: which of the job's hosts it is (algo-1, …)."""
 
 
+PORT_LABEL = "byoc.port"
+"""On an endpoint's container: the port of the local endpoint that stands before it; none with --raw."""
+
+
 def for_job(project: Project, kind: str, job: str, *, image: str = "", detached: bool = False) -> dict[str, str]:
     """Labels of what belongs to a job or an endpoint; a detached one has no owner.
 

@@ -27,8 +27,13 @@ def containers(engine: Engine, project: Project | None) -> list[Thing]:
 
 
 def state(thing: Thing) -> str:
-    """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed."""
-    return "orphaned" if thing.running and labels.orphaned(thing) else thing.state
+    """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed.
+
+    Of an endpoint "unreachable" is one whose local endpoint was killed.
+    """
+    if not thing.running:
+        return thing.state
+    return "orphaned" if labels.orphaned(thing) else hosting.state_of(thing)
 
 
 def alive(thing: Thing) -> bool:

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -777,3 +779,43 @@ def test_two_connections_are_one(engine: FakeEngine) -> None:
 
     main(["local-train"], Doors(connect=count))  # type: ignore[arg-type]
     assert opened == [1]
+
+
+def test_raw_is_the_container_s_own_port(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    assert byoc("serve", "--detach", "--raw", "--port", str(port)).code == 0
+    assert image.specs[-1].ports == {8080: port}
+    assert "byoc.port" not in image.specs[-1].labels
+    assert byoc("ps", "--json").data[0]["port"] == port
+    ran = byoc("serve", "--raw", "--data-capture", "x")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "--raw has no data capture" in ran.stderr
+
+
+def test_an_endpoint_s_port_is_its_local_endpoint_s(byoc: Byoc, image: FakeEngine, endpoint: str, port: int) -> None:
+    assert image.specs[-1].ports == {8080: 0}
+    assert image.specs[-1].labels["byoc.port"] == str(port)
+    assert endpoint == f"http://127.0.0.1:{port}"
+
+
+def test_a_local_endpoint_that_was_killed_is_said(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    byoc("serve", "--detach", "--raw", "--port", str(port))
+    (life,) = image.lives.values()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        life.spec = replace(life.spec, labels={**life.spec.labels, "byoc.port": str(nobody.getsockname()[1])})
+        ran = byoc("ps", "--json")
+        assert ran.data[0]["state"] == "unreachable"
+        assert "is gone, its container runs on\nhint: byoc stop " in ran.stderr
+        assert byoc("stop").code == 0
+    assert image.empty
+
+
+def test_data_capture_is_relative_to_the_current_folder(
+    byoc: Byoc, image: FakeEngine, port: int, project: Path
+) -> None:
+    assert byoc("serve", "--detach", "--data-capture", "c.jsonl", "--port", str(port)).code == 0
+    (project / "a.csv").write_text("1,2")
+    assert byoc("predict", "a.csv", "--json").code == 0
+    (line,) = (project / "c.jsonl").read_text().splitlines()
+    assert json.loads(line)["captureData"]["endpointInput"]["data"] == "1,2"
+    assert byoc("serve", "--data-capture", "nowhere/c.jsonl").code == 2

@@ -100,7 +100,19 @@ def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
         f"assert [main(words) for words in {words!r}] == [0] * {len(words)}\n"
         "print(sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)\n"
     )
-    heavy = ["docker", "boto3", "botocore", "rich", "requests", "urllib3", "PIL", "matplotlib", "psutil", "isal"]
+    heavy = [
+        "docker",
+        "boto3",
+        "botocore",
+        "rich",
+        "requests",
+        "urllib3",
+        "PIL",
+        "matplotlib",
+        "psutil",
+        "isal",
+        "aiohttp",
+    ]
     ran = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]\n"
 

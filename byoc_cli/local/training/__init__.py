@@ -22,12 +22,12 @@ from byoc_cli.local.training.execution import Cause, Ending, Execution
 from byoc_cli.local.training.failure_shell import Attach, failure_shell
 from byoc_cli.local.training.hosts import Host, job_hosts, remove, warn_of_lost_network
 from byoc_cli.local.training.inputs import HostInputs, dealt_inputs
-from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.local.training.verdict import JobFailed, cannot_start, judge
 from byoc_cli.project import Project
 
-__all__ = ["ACCOUNT", "JobFailed", "TrainingJob", "train"]
+__all__ = ["JobFailed", "TrainingJob", "train"]
 
 _GRACE = f"SIGTERM, up to {training.STOP_GRACE_SECONDS} s"
 _COLLECTING = "collecting the artifacts first; press Ctrl-C again to give them up"

@@ -13,13 +13,14 @@ from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerGone, ContainerSpec, Engine, EngineGone, FileStat, Mount
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
+from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import CannotCollect, NoSpace, look
 from byoc_cli.local.credentials import Access
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.inputs import HostInputs
-from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.layout import lay_out, restore
 from byoc_cli.project import Project
 

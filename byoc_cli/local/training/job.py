@@ -9,11 +9,10 @@ from pathlib import Path
 from byoc_cli.contract import channels, sdk_v3, training
 from byoc_cli.contract.platform_files import ChannelRequest, JobRequest
 from byoc_cli.engine.types import Image
+from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.credentials import Provider
 from byoc_cli.local.resources import Resources
-
-ACCOUNT = "000000000000"  # there is none: the ARN has the right shape and can be mistaken for no one's
 
 
 @dataclass(frozen=True)

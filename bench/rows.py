@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench import rows_byoc, rows_container, rows_pipe, rows_push, rows_sdk
+from bench import rows_byoc, rows_container, rows_gateway, rows_pipe, rows_push, rows_sdk
 from bench.figures import Figure
 from bench.workshop import Workshop
 
@@ -25,6 +25,7 @@ ROWS: Mapping[str, Row] = {
     "channel": Row(rows_byoc.channel, "the same with 2 GB in 20,000 files"),
     "pipe": Row(rows_pipe.pipe, "a Pipe channel of 8 GiB into a container"),
     "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
+    "gateway-p50": Row(rows_gateway.p50, "/invocations through the local endpoint of byoc serve"),
     "collect": Row(rows_byoc.collect, "collecting a model of 1 GiB"),
     "push": Row(rows_push.push, "pushing 1 GiB of 8 layers, and again; memory", rows_push.missing),
     "cifar10": Row(rows_container.cifar10, "100 steps of the bundled container: accuracy and time"),

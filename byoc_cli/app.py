@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,11 +27,12 @@ from byoc_cli.commands import (
     push,
     runs,
     serve,
+    shell,
     stop,
 )
-from byoc_cli.commands.options import Doors, command
+from byoc_cli.commands.options import Command, Doors, command
 from byoc_cli.console import Console
-from byoc_cli.errors import ByocError, Interrupted
+from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
@@ -44,6 +46,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("runs", runs.runs, runs.EXAMPLES, "List the training jobs that were run here."),
     ("metrics", metrics.metrics, metrics.EXAMPLES, "Print a job's metrics, and draw their curves."),
     ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
+    ("shell", shell.shell, shell.EXAMPLES, "Open a shell in a container that runs."),
     ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
     ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
@@ -70,7 +73,7 @@ def make() -> typer.Typer:
     """Make the Typer application of the table."""
     app = typer.Typer(
         name="byoc",
-        no_args_is_help=True,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         # Plain help: what rich would draw costs as much start-up time as all the rest.
         rich_markup_mode=None,
@@ -79,15 +82,18 @@ def make() -> typer.Typer:
 
     @app.callback(help=_HELP)
     def _root(
-        version: Annotated[
+        ctx: typer.Context,
+        version: Annotated[  # noqa: ARG001 - its callback prints it
             bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
         ] = False,
     ) -> None:
-        pass
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
 
     for name, function, examples, short in COMMANDS:
         text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
-        app.command(name, help=text, short_help=short)(command(function))
+        app.command(name, cls=Command, help=text, short_help=short)(command(function))
     return app
 
 
@@ -100,9 +106,12 @@ def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     console = Console()
     try:
-        make()(args=list(argv) if argv is not None else None, obj=doors, prog_name="byoc")
-    except SystemExit as exit_:  # Typer's own end, a wrong option (2) among them
+        words = list(argv) if argv is not None else None
+        code = make()(args=words, obj=doors, prog_name="byoc", standalone_mode=False)
+    except SystemExit as exit_:  # shell completion
         return exit_.code if isinstance(exit_.code, int) else 0
+    except typer.TyperException as error:  # a wrong option, a missing argument
+        return _fail(console, _wrong_words(error), argv)
     except ByocError as error:
         return _fail(console, error, argv)
     except Interrupted as interrupted:
@@ -113,7 +122,18 @@ def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:
         return 130
     finally:
         _let_go()
-    return 0
+    return code if isinstance(code, int) else 0  # what --version and a Ctrl-C ended with
+
+
+def _wrong_words(error: typer.TyperException) -> UsageError:
+    """Say in our words what Typer has against the command line."""
+    text = re.sub(r" \(Possible options: (.*)\)$", r" Did you mean \1?", error.format_message())
+    said, _, guess = text.partition(" Did you mean ")
+    for theirs, ours in (("a valid int range", "a whole number"), ("a valid float range", "a number")):
+        said = said.replace(f"is not {theirs}", f"is not {ours}")
+    context = getattr(error, "ctx", None)
+    hint = f"did you mean {guess}" if guess else f"{context.command_path if context else 'byoc'} -h"
+    return UsageError(said[:1].lower() + said[1:].rstrip("."), hint=hint)
 
 
 def _let_go() -> None:

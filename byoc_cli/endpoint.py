@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import requests
 
-from byoc_cli.contract import hosting
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.contract import hosting, invocation
+from byoc_cli.errors import ByocError, MachineError, UsageError
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class InvocationFailed(ByocError):
 def url(port: int) -> str:
     """Where a container that is published on `port` answers."""
     return f"http://127.0.0.1:{port}"
+
+
+def header_problem(name: str, value: str) -> str:
+    """Why HTTP has no such header, or "" (RFC 9110): sent all the same, it would break the request."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        return f"'{name}' is not the name of a header"
+    if not re.fullmatch(r"[\t -~\xa0-\xff]*", value):
+        return f"the value of '{name}' has a character that no header may have"
+    return ""
 
 
 class Client:
@@ -57,7 +68,9 @@ class Client:
     def ping(self) -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
         try:
-            answer = self._session.get(self.base + hosting.PING_PATH, timeout=self._ping_timeout, stream=True)
+            answer = self._session.get(
+                self.base + hosting.PING_PATH, timeout=self._ping_timeout, stream=True, allow_redirects=False
+            )
             answer.close()
         except requests.Timeout:
             return 0, f"no answer within {self._ping_timeout:g} s"
@@ -94,15 +107,42 @@ class Client:
         """Post to /invocations.
 
         Raises:
-            InvocationFailed: an answer that is not 2xx, or none within 60 s.
+            InvocationFailed: an answer that is not 2xx, or not all of it within 60 s.
             MachineError: nothing listens there.
+            UsageError: HTTP has no such header.
 
         """
         sent = {"Content-Type": content_type, "Accept": accept or "*/*"} | dict(headers or {})
-        response = self._post(body, sent)
+        for name, value in sent.items():
+            if problem := header_problem(name, value):
+                raise UsageError(problem, hint="--header NAME=VALUE")
+        response = self._within_time(lambda: self._post(body, sent))
         if not 200 <= response.status < 300:
             raise _refused(response)
         return response
+
+    def _within_time(self, post: Callable[[], Response]) -> Response:
+        """Wait for the whole answer as long as SageMaker does; requests' own limit is one between two bytes."""
+        outcome: list[Response | Exception] = []
+
+        def run() -> None:
+            try:
+                outcome.append(post())
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                outcome.append(error)
+
+        # Of a server that goes on and on nobody reads any more: a thread that Python does not wait for at its end.
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(self._invocation_timeout)
+        if not outcome:
+            raise self._too_late()
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    def _too_late(self) -> InvocationFailed:
+        return InvocationFailed(f"no answer within {self._invocation_timeout:g} s\n{hosting.timeout_error()}")
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> Response:
         """Post once: apart from `invoke`, whose error would keep requests' answer and with it the connection."""
@@ -113,11 +153,12 @@ class Client:
                 data=body,
                 headers=headers,
                 timeout=self._invocation_timeout,
+                allow_redirects=False,  # SageMaker follows none: an answer that is not 2xx is an error (H-18)
             )
         except requests.Timeout as error:
-            raise InvocationFailed(
-                f"no answer within {self._invocation_timeout:g} s\n{hosting.timeout_error()}"
-            ) from error
+            raise self._too_late() from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise UsageError(f"'{self.base}' is not a URL\n{_cause(error)}", hint="--url http://HOST:PORT") from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise InvocationFailed("the container broke off in the middle of its answer") from error
         except requests.RequestException as error:
@@ -141,11 +182,30 @@ class Client:
 
 
 def _refused(response: Response) -> InvocationFailed:
+    headers = response.headers
+    if invocation.ERROR_HEADER in headers or invocation.CAUSE_HEADER in headers:
+        return _service_error(headers.get(invocation.ERROR_HEADER) or str(response.status), response)
     message = response.body[:2000].decode(errors="replace").strip()
     return InvocationFailed(
         f"the container answered {response.status} to /invocations\n{message or '(an empty body)'}\n"
         f"SageMaker would say: {hosting.model_error(response.status, message[:200])}"
     )
+
+
+def _service_error(code: str, response: Response) -> InvocationFailed:
+    """Read what a local endpoint answers in SageMaker's words; what happened here stands in a header of its own."""
+    try:
+        said = dict(json.loads(response.body))
+    except ValueError:
+        said = {}
+    status, original = said.get("OriginalStatusCode", 0), str(said.get("OriginalMessage", ""))
+    if cause := response.headers.get(invocation.CAUSE_HEADER, ""):
+        what = cause.replace(": ", "\n", 1)
+    elif status:
+        what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
+    else:
+        what = "the local endpoint refused the request"
+    return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}")
 
 
 def _cause(error: BaseException) -> str:

@@ -13,9 +13,10 @@ from byoc_cli.errors import UsageError
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAG = r"\w[\w.-]{0,127}"
 _REFERENCE = re.compile(
     rf"(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}))?",
+    rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{{32,}}))?",
     re.ASCII,
 )
 ECR_HOST = re.compile(
@@ -74,9 +75,18 @@ def parse(text: str) -> ImageRef:
     return ImageRef(host if is_host else "", found["path"], found["tag"] or "", found["digest"] or "")
 
 
+def tag_problem(tag: str) -> str:
+    """Why no registry would take a tag, or ""."""
+    if re.fullmatch(_TAG, tag, re.ASCII):
+        return ""
+    return "a tag is 1 to 128 letters, digits, '_', '.' and '-', and begins with none of the last two"
+
+
 def _why(text: str) -> str:
     if not text.strip():
         return "it is empty"
+    if "://" in text:
+        return "there is no '://' in it"
     if text.lower() != text:
         return "image names are lower case (only a tag may have capitals)"
     if text.startswith("-"):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import mimetypes
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.project import PictureSettings, PredictSettings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif"})
 # The field's own names, where the system's table has none or another one.
@@ -59,7 +63,7 @@ def load(source: str, settings: PredictSettings, *, stdin: bytes = b"", content_
     """
     body = stdin if source == "-" else _read(Path(source))
     suffix = Path(source).suffix.lower()
-    if source == "-" and settings.image and not content_type and _is_picture(body):
+    if not suffix and settings.image and not content_type and _is_picture(body):
         suffix = ".png"
     if suffix in PICTURES and settings.image and not content_type:
         return Payload(picture_body(body, settings.image, source), "application/json", source)
@@ -96,20 +100,31 @@ def picture_body(data: bytes, settings: PictureSettings, source: str) -> bytes:
     """Make `{"instances": [height x width x channels]}` with values 0 to 255 (TensorFlow Serving's row format).
 
     The picture is turned upright (EXIF), transparency is laid on white, and it is scaled to the size, not cropped.
+    Values of 16 bits are scaled to 0 to 255.
+
+    Raises:
+        ByocError: it cannot be read, or its values are not 0 to 255 and nothing says what white is.
+
     """
     # Pillow is imported late: only pictures need it.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            picture = ImageOps.exif_transpose(opened)
+        # A large picture is no attack here: it is the user's own.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as opened:
+            picture = _eight_bits(ImageOps.exif_transpose(opened), source)
             if picture.has_transparency_data:
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
             picture = picture.convert(settings.color)
             if settings.size:
                 picture = picture.resize(settings.size, Image.Resampling.BICUBIC, reducing_gap=3.0)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ByocError(f"'{source}' is not a picture that can be read\n{error}") from error
+        # Pillow's own word for the first would name an object of Python's.
+        why = "its format is not known" if isinstance(error, UnidentifiedImageError) else error
+        raise ByocError(
+            f"'{source}' is not a picture that can be read\n{why}",
+            hint="send another picture, or the file as it is: --content-type TYPE",
+        ) from error
     width, height = picture.size
     raw, depth = picture.tobytes(), len(picture.getbands())
     rows = [
@@ -117,6 +132,20 @@ def picture_body(data: bytes, settings: PictureSettings, source: str) -> bytes:
         for row in range(height)
     ]
     return json.dumps({"instances": [rows]}, separators=(",", ":")).encode()
+
+
+def _eight_bits(picture: Image, source: str) -> Image:
+    """Bring grey values of more than 8 bits to 0 to 255; Pillow itself would cut off what is above."""
+    if picture.mode.startswith("I;16"):
+        return picture.convert("I").point(lambda value: value / 257).convert("L")
+    if picture.mode in {"I", "F"}:
+        low, high = picture.getextrema()
+        if low < 0 or high > 255 or (picture.mode == "F" and high <= 1):  # type: ignore[operator]
+            raise ByocError(
+                f"'{source}' has values from {low:g} to {high:g}, not 0 to 255\nnothing says which of them is white",
+                hint="save it with 8 bits, or send it as it is: --content-type TYPE",
+            )
+    return picture
 
 
 def classes(body: bytes, names: Sequence[str]) -> list[tuple[str, float]] | None:

@@ -27,7 +27,9 @@ from byoc_cli.engine.types import (
     ContainerSpec,
     Engine,
     Mount,
+    NameTaken,
     Stream,
+    SubnetTaken,
 )
 from byoc_cli.errors import ByocError, MachineError
 from tests.fakes import Box, Program, not_executable
@@ -369,10 +371,15 @@ class EngineContract:
         with pytest.raises(ByocError, match=r"network .*not found"):
             make("talk", network="byoc-contract-no-such-network").start()
 
-    def test_a_name_that_is_taken(self, make: Callable[..., Container]) -> None:
-        first = make("talk")
-        with pytest.raises(ByocError, match=r"(?i)already in use"):
-            make("talk", name=first.name)
+    def test_a_name_that_is_taken(self, engine: Engine, make: Callable[..., Container], project: str) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project})
+        make("talk", name=name)
+        with pytest.raises(NameTaken, match=f"the name '{name}' is taken"):
+            make("talk", name=name)
+        with pytest.raises(NameTaken, match=f"the name '{name}' is taken"):
+            engine.create_network(name, {PROJECT_LABEL: project})
+        assert sorted(thing.type for thing in engine.things(project=project)) == ["container", "network"]
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -590,6 +597,37 @@ class EngineContract:
         container.wait()
         engine.remove_network(name)
 
+    def test_a_container_on_a_second_network_with_addresses_of_its_own(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        first, second = (f"byoc-contract-{secrets.token_hex(4)}" for _ in range(2))
+        place = f"198.18.{secrets.randbelow(256)}"  # of the addresses that are nobody's
+        engine.create_network(first, {PROJECT_LABEL: project})
+        engine.create_network(
+            second, {PROJECT_LABEL: project}, internal=True, subnet=f"{place}.16/28", gateway=f"{place}.23"
+        )
+        container = make("polite", network=first)
+        container.connect(second)
+        container.start()
+        with pytest.raises(ByocError, match="active endpoints"):
+            engine.remove_network(second)
+        container.kill()
+        container.wait()
+        engine.remove_network(second)
+        lost = make("talk", network=first)
+        lost.connect(second)  # as any network: it is looked for at the start
+        with pytest.raises(ByocError, match=r"network .*not found"):
+            lost.start()
+
+    def test_a_subnet_is_given_once(self, engine: Engine, project: str) -> None:
+        first, second = (f"byoc-contract-{secrets.token_hex(4)}" for _ in range(2))
+        place = f"198.19.{secrets.randbelow(256)}"
+        engine.create_network(first, {PROJECT_LABEL: project}, subnet=f"{place}.0/28", gateway=f"{place}.2")
+        with pytest.raises(SubnetTaken, match="another network has these addresses"):
+            engine.create_network(second, {PROJECT_LABEL: project}, subnet=f"{place}.0/27", gateway=f"{place}.23")
+        engine.remove_network(first)
+        engine.create_network(second, {PROJECT_LABEL: project}, subnet=f"{place}.0/27", gateway=f"{place}.23")
+
     def test_a_volume_lives_longer_than_its_container(
         self, engine: Engine, make: Callable[..., Container], project: str
     ) -> None:
@@ -600,6 +638,16 @@ class EngineContract:
         container = make("read", mounts=[Mount("/opt/ml/input", volume, read_only=True)])
         container.start()
         assert _of("stdout", list(container.output())) == b"kept\n"
+
+    def test_a_container_with_the_mounts_of_another(self, make: Callable[..., Container]) -> None:
+        first = make("write", mounts=[Mount("/opt/ml/model")])
+        first.start()
+        first.wait()
+        second = make("talk", volumes_from=first.id, terminal=True)
+        assert "model/1/weights" in _untar(second.get("/opt/ml/model"))
+        second.put("/opt/ml/model", tar({"more": b"m"}))
+        second.remove()
+        assert {"model/1/weights", "model/more"} <= set(_untar(first.get("/opt/ml/model"))), "they are the first's"
 
     def test_an_overlay_shows_a_folder_and_keeps_it_as_it_is(
         self, engine: Engine, image: str, make: Callable[..., Container], project: str, tmp_path: Path

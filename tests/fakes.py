@@ -21,12 +21,15 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import cast
 
 from byoc_cli.commands.options import Doors
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
+    IMAGE_LABEL,
     JOB_LABEL,
     KIND_LABEL,
     PROJECT_LABEL,
@@ -37,10 +40,14 @@ from byoc_cli.engine.types import (
     Exit,
     FileStat,
     Image,
+    NameTaken,
     Stream,
+    SubnetTaken,
     Thing,
 )
 from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local.gateway.process import Gateway
+from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
@@ -75,7 +82,7 @@ class Box:
         self.memory = spec.memory
         self.shm_size = spec.shm_size or 64 << 20
         self._folder = folder
-        self._mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
+        self.mounts = dict(sorted(mounts.items(), key=lambda mount: -len(mount[0])))
         self._ports = ports
         self.signals: list[int] = []
         self._came = threading.Condition()
@@ -83,7 +90,7 @@ class Box:
     def path(self, place: str) -> Path:
         """Where a path of the container really is."""
         place = posixpath.normpath(place)
-        for target, source in self._mounts.items():
+        for target, source in self.mounts.items():
             if place == target or place.startswith(target + "/"):
                 return source / place[len(target) + 1 :]
         return self._folder / place.lstrip("/")
@@ -128,6 +135,7 @@ class _Life:
     state: str = "created"
     exit: Exit | None = None
     signalled: bool = False
+    networks: list[str] = field(default_factory=list)
     printed: list[tuple[Stream, bytes]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -197,6 +205,12 @@ class FakeContainer:
             raise ByocError("the Docker Engine refused\nmounted volume is marked read-only")
         if not self._life.box.path(folder).is_dir():
             raise ByocError(f"the Docker Engine refused\nCould not find the file {folder} in container {self.id}")
+        try:
+            self._unpack(folder, data)
+        except (EOFError, tarfile.TarError) as error:
+            raise ByocError(f"the Docker Engine refused\nError processing tar file(exit status 1): {error}") from error
+
+    def _unpack(self, folder: str, data: bytes) -> None:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as opened:
             for member in opened:
                 target = self._life.box.path(f"{folder}/{member.name}")
@@ -206,6 +220,11 @@ class FakeContainer:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(source.read())
                 target.chmod(member.mode)
+
+    @property
+    def mounts(self) -> Mapping[str, Path]:
+        """Where the files of each mount are."""
+        return self._life.box.mounts
 
     def inside(self, place: str) -> Path:
         """Where a path of the container really is."""
@@ -241,6 +260,9 @@ class FakeContainer:
         modified = f"{found.st_mtime_ns // 10**9}.{found.st_mtime_ns % 10**9:09}"
         return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified)
 
+    def connect(self, network: str) -> None:
+        self._life.networks.append(network)
+
     def start(self) -> None:
         spec, program = self._life.spec, self._life.program
         word = [*(spec.entrypoint or ()), *spec.command][0]
@@ -255,8 +277,8 @@ class FakeContainer:
             raise CannotStart(f'exec: "{word}": permission denied', 126, hint=f"chmod +x {word}")
         if spec.gpus != "none" and not self._engine.gpus:
             raise MachineError("this engine has no GPU to give", hint="leave --gpus out")
-        if spec.network not in {"", "none"} and spec.network not in self._engine.networks:
-            raise ByocError(f"the Docker Engine refused\nnetwork {spec.network} not found")
+        if missing := [name for name in self._life.networks if name not in self._engine.networks]:
+            raise ByocError(f"the Docker Engine refused\nnetwork {missing[0]} not found")
         if taken := [port for port in spec.ports.values() if port in self._engine.taken_ports()]:
             raise MachineError(f"the port is taken\n{taken[0]}", hint="choose another one with --port")
         self._life.state = "running"
@@ -283,6 +305,7 @@ class FakeContainer:
         return network == self._life.spec.network and network in self._engine.networks
 
     def stop(self, grace: float) -> None:
+        self._engine.graces.append(grace)
         self._send(signal.SIGTERM)
         if not self._life.end(grace):
             self.kill()
@@ -324,7 +347,8 @@ class FakeEngine:
     Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files;
     `overlays_work` is False for one that cannot mount what `create_overlays` makes; `registry` is what a registry
     gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path to the tar that
-    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made.
+    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made, `graces` in seconds
+    that were given to those that were stopped.
     """
 
     def __init__(self, files: Path, *, gpus: int = 0, sees_files: bool = True) -> None:
@@ -335,16 +359,25 @@ class FakeEngine:
         self.stand_ins: dict[str, str] = {}
         self.archives: dict[str, bytes] = {}
         self.specs: list[ContainerSpec] = []
+        self.graces: list[float] = []
         self.images: dict[str, tuple[Image, Mapping[str, Program]]] = {}
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
         self.volumes: dict[str, Mapping[str, str]] = {}
         self.overlays_work = sees_files
         self.internal: set[str] = set()  # networks that lead nowhere
+        self.subnets: dict[str, IPv4Network | IPv6Network] = {}  # of the networks that were made with one
         self.overlays: dict[str, str] = {}  # volume to the folder that it shows
         self._count = itertools.count()
 
-    def add_image(self, reference: str, programs: Mapping[str, Program] | None = None, *, tagged: float = 0) -> Image:
+    def add_image(
+        self,
+        reference: str,
+        programs: Mapping[str, Program] | None = None,
+        *,
+        tagged: float = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Image:
         """Let there be an image; its programs are what is on its PATH."""
         image = Image(
             id="sha256:" + secrets.token_hex(32),
@@ -354,7 +387,7 @@ class FakeEngine:
             architecture="amd64",
             os="linux",
             size=123_000_000,
-            labels={},
+            labels=labels or {},
         )
         self.images[reference] = self.images[image.id] = (image, programs or {})
         return image
@@ -393,7 +426,7 @@ class FakeEngine:
         if image is None:
             raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build")
         if any(life.spec.name == spec.name for life in self.lives.values()):
-            raise ByocError(f"the Docker Engine refused\nThe container name {spec.name} is already in use")
+            raise NameTaken(f"the name '{spec.name}' is taken")
         if any(cpu >= CPUS for cpu in numbers(spec.cpuset)):
             raise MachineError(f"this engine has not the CPUs that were asked for\n{spec.cpuset}")
         self.specs.append(spec)
@@ -411,13 +444,15 @@ class FakeEngine:
             ports=ports,
             read_only=[mount.target for mount in spec.mounts if mount.read_only],
             volumes=fresh,
+            networks=[spec.network] if spec.network not in {"", "none"} else [],
             created=time.time() + next(self._count) / 1000,
         )
         return FakeContainer(self, self.lives[life_id])
 
     def _mount(self, spec: ContainerSpec) -> tuple[dict[str, Path], list[str]]:
         """Where each mount's files are, and the volumes that were made for this container alone."""
-        mounts, fresh = {}, []
+        mounts = dict(self.container(spec.volumes_from).mounts) if spec.volumes_from else {}
+        fresh = []
         for mount in spec.mounts:
             if mount.source.startswith("/"):
                 mounts[mount.target] = Path(mount.source) if self.sees_files else self._folder(secrets.token_hex(8))
@@ -441,15 +476,27 @@ class FakeEngine:
                 return FakeContainer(self, life)
         raise ByocError(f"there is no container '{name}'", hint="byoc ps")
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        if name in self.networks:
+            raise NameTaken(f"the name '{name}' is taken")
+        wanted = ip_network(subnet) if subnet else None
+        if wanted and any(wanted.overlaps(taken) for taken in self.subnets.values()):
+            raise SubnetTaken(f"another network has these addresses\n{subnet}")
+        if wanted and ip_address(gateway) not in wanted:
+            raise ByocError(f"the Docker Engine refused\nno matching subnet for gateway {gateway}")
         self.networks[name] = dict(labels)
+        if wanted:
+            self.subnets[name] = wanted
         if internal:
             self.internal.add(name)
 
     def remove_network(self, name: str) -> None:
-        if any(life.spec.network == name and life.state == "running" for life in self.lives.values()):
+        if any(name in life.networks and life.state == "running" for life in self.lives.values()):
             raise ByocError(f"the Docker Engine refused\nnetwork {name} has active endpoints")
         self.networks.pop(name, None)
+        self.subnets.pop(name, None)
 
     def create_overlays(self, folders: Mapping[str, str], image: str, labels: Mapping[str, str]) -> list[str]:
         if self.image(image) is None:
@@ -473,7 +520,7 @@ class FakeEngine:
     def things(self, *, project: str | None = None) -> list[Thing]:
         found = [
             _thing(
-                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=life.spec.image),
+                Thing("container", life.id, life.spec.name, "", "", "", state=life.state, image=_image_of(life.spec)),
                 life.spec.labels,
                 created=life.created,
                 ports=life.ports if life.state == "running" else {},
@@ -486,8 +533,17 @@ class FakeEngine:
             thing for thing in found if PROJECT_LABEL in thing.labels and (project is None or thing.project == project)
         ]
 
+    def secret_holders(self) -> list[Thing]:
+        return [
+            _thing(Thing("image", tag, tag, "", "", ""), image.labels)
+            for tag, (image, _) in self.images.items()
+            if tag.startswith("byoc-secrets:") and OWNER_LABEL in image.labels
+        ]
+
     def remove(self, thing: Thing) -> None:
-        if thing.type == "container":
+        if thing.type == "image":
+            self.images.pop(thing.id, None)
+        elif thing.type == "container":
             if thing.id in self.lives:
                 FakeContainer(self, self.lives[thing.id]).remove()
         elif thing.type == "network":
@@ -517,6 +573,10 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
     return Thing(**{**thing.__dict__, **own, "project": project, "labels": dict(labels), **more})
 
 
+def _image_of(spec: ContainerSpec) -> str:
+    return spec.labels.get(IMAGE_LABEL) or spec.image
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -524,8 +584,25 @@ def _free_port() -> int:
 
 
 def doors(engine: FakeEngine) -> Doors:
-    """Doors for main() that lead to a fake engine."""
-    return Doors(connect=lambda: cast("DockerEngine", engine))
+    """Doors for main() that lead to a fake engine; a detached endpoint's local endpoint is a thread."""
+
+    def launch(listener: socket.socket, _: Path) -> Gateway:
+        from byoc_cli.local.gateway.thread import ThreadGateway  # late: most tests need no aiohttp
+
+        class Detached(ThreadGateway):
+            def begin(self, settings: Settings, container: str) -> None:
+                super().begin(settings, container)
+                watched = engine.container(container)
+
+                def watch() -> None:
+                    watched.wait()
+                    self.end()
+
+                threading.Thread(target=watch, daemon=True).start()
+
+        return Detached(listener.dup(), Told())
+
+    return Doors(connect=lambda: cast("DockerEngine", engine), launch=launch)
 
 
 @dataclass

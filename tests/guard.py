@@ -89,7 +89,7 @@ def guard() -> Guard:
 
 @pytest.fixture(autouse=True)
 def nothing_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No network, no Docker, an environment without the developer's own settings, signal handlers put back."""
+    """No network, no Docker, no settings and temporary files of the developer's own, signal handlers put back."""
     for name in list(os.environ):
         if name.startswith(_PREFIXES) or name in _VARIABLES or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -98,10 +98,12 @@ def nothing_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.getbasetemp())
     GUARD.caught.clear()
     GUARD.on = True
     yield
     GUARD.on = False
+    tempfile.tempdir = before
     for number, handler in handlers.items():
         signal.signal(number, handler)
     assert GUARD.caught == [], "a unit or command test reached outside"

@@ -39,7 +39,7 @@ def examine(load: Callable[[], Project], connect: Callable[[], Engine]) -> list[
     except ByocError as error:
         return [
             *findings,
-            Finding("engine", "fail", error.message.replace("\n", ": "), error.hint),
+            Finding("engine", "fail", error.message.replace("\n", ": "), _how_to_start(error)),
             *_builder(None),
             *(Finding(name, "skip", "needs an engine") for name in ("platform", "registry", "gpu")),
             *_disk(project.root if project else Path.cwd(), None),
@@ -67,6 +67,13 @@ def _project(load: Callable[[], Project]) -> tuple[Project | None, Finding]:
             "project", "warn", f"no {project.build.dockerfile} in {project.root}", "go to the folder that has one"
         )
     return project, Finding("project", "ok", f"{project.image} in {project.file or project.root}")
+
+
+def _how_to_start(error: ByocError) -> str:
+    # Elsewhere the hint leads here.
+    if "byoc doctor" in error.hint:
+        return "install Docker if it is missing, and start it: sudo systemctl start docker, or Docker Desktop"
+    return error.hint
 
 
 def _engine(info: EngineInfo) -> Finding:

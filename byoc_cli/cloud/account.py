@@ -6,6 +6,7 @@ botocore alone: boto3 around it takes half as long again to import, and a push t
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -67,10 +68,7 @@ def account(region: str, profile: str = "") -> Account:
     """
     with faults.translated(f"AWS in {region} cannot be used"):
         session = open_session(profile)
-        if session.get_credentials() is None:
-            raise MachineError(
-                "there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN
-            )
+        credentials(session)
         caller = _client(session, "sts", region, _PATIENT).get_caller_identity()
     return Account(session, region, str(caller["Account"]), str(caller["Arn"]))
 
@@ -84,13 +82,47 @@ def identity() -> str:
     """
     with faults.translated("AWS credentials do not work"):
         session = open_session("")
-        if session.get_credentials() is None:
+        if found_credentials(session) is None:
             raise MachineError(
                 "no AWS credentials", hint="only push and cloud jobs need them: `aws configure`, or AWS_PROFILE"
             )
         # A region only to name the endpoint: the answer is the same everywhere.
         region = session.get_config_variable("region") or "us-east-1"
         return str(_client(session, "sts", region, _QUICK).get_caller_identity()["Arn"])
+
+
+def credentials(session: Any) -> Any:
+    """Return the session's credentials, in botocore's form.
+
+    Raises:
+        MachineError: there are none, or they are of no use.
+
+    """
+    found = found_credentials(session)
+    if found is None:
+        raise MachineError("there are no AWS credentials\nneither in the environment nor in ~/.aws", hint=faults.LOGIN)
+    return found
+
+
+def found_credentials(session: Any) -> Any:
+    """Look for credentials, and at them; asks for temporary ones where the profile says so; None where there are none.
+
+    Raises:
+        MachineError: they cannot be read, have expired for good, or hold a blank.
+
+    """
+    try:
+        found = session.get_credentials()
+        parts = found.get_frozen_credentials()[:3] if found else ()
+    # A credential_process that is not there or says nonsense, a token file that is gone: botocore lets them through.
+    except (OSError, json.JSONDecodeError) as error:
+        raise MachineError(f"the AWS credentials cannot be read\n{error}", hint=faults.LOOK) from error
+    except RuntimeError as error:  # renewed, and expired all the same
+        raise MachineError(f"your AWS credentials cannot be used\n{error}", hint=faults.LOGIN) from error
+    # A file's last newline, mostly. It would be refused as a header, in an error that shows all of the token.
+    if any(re.search(r"\s", part or "") for part in parts):
+        raise MachineError("the AWS credentials have a blank or a newline in them", hint=f"take it off: {faults.LOOK}")
+    return found
 
 
 def open_session(profile: str = "") -> Any:

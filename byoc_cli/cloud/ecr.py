@@ -87,13 +87,27 @@ class Ecr:
                 if found is None:
                     raise
                 return found, False
-        with faults.translated(f"the repository '{name}' was made, but without all of its settings"):
-            if settings.keep:
-                self._client.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=_lifecycle(settings.keep))
-            if settings.allow_accounts:
-                policy = _pull_policy(settings.allow_accounts, self.account.partition)
-                self._client.set_repository_policy(repositoryName=name, policyText=policy)
+        self._set_up(name, settings)
         return _repository(made), True
+
+    def _set_up(self, name: str, settings: RepositorySettings) -> None:
+        """Give a new repository what cannot be said when it is made."""
+        try:
+            with faults.translated(f"the repository '{name}' was made, but without all of its settings"):
+                if settings.keep:
+                    self._client.put_lifecycle_policy(
+                        repositoryName=name, lifecyclePolicyText=_lifecycle(settings.keep)
+                    )
+                if settings.allow_accounts:
+                    policy = _pull_policy(settings.allow_accounts, self.account.partition)
+                    self._client.set_repository_policy(repositoryName=name, policyText=policy)
+        except ByocError as error:
+            # The next push would find it there, and leave its settings as they are.
+            undo = f"aws ecr delete-repository --repository-name {name} --region {self.account.region}"
+            error.hint = "; ".join(
+                filter(None, (error.hint, f"then delete the repository (it is empty), and push again: {undo}"))
+            )
+            raise
 
     def login(self) -> tuple[str, str, str]:
         """Return (registry, user, password) for pushes and pulls; good for twelve hours."""
@@ -140,7 +154,7 @@ class Ecr:
     def delete_tag(self, repository: str, tag: str) -> None:
         """Delete a tag; with its last tag the manifest goes, too. It may be gone already."""
         with faults.translated(f"the tag '{repository}:{tag}' cannot be deleted"):
-            self._client.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+            self._delete(repository, [{"imageTag": tag}])
 
     def delete_untagged(self, repository: str, digests: Sequence[str]) -> None:
         """Delete what this push left without a tag: of these manifests those that are newer than `repository()`.
@@ -158,7 +172,14 @@ class Ecr:
                 if not row.get("imageTags") and row["imagePushedAt"] >= self._now
             ]
             if ours:
-                self._client.batch_delete_image(repositoryName=repository, imageIds=ours)
+                self._delete(repository, ours)
+
+    def _delete(self, repository: str, image_ids: Sequence[dict[str, str]]) -> None:
+        answer = self._client.batch_delete_image(repositoryName=repository, imageIds=image_ids)
+        # What stays is said in an answer of 200.
+        for failure in answer.get("failures", []):
+            if failure["failureCode"] != "ImageNotFound":
+                raise ByocError(f"{repository}: {failure['failureCode']}: {failure.get('failureReason', '')}")
 
     def findings(self, repository: str, digest: str) -> dict[str, int] | None:
         """Counts of a finished scan by severity, None while it goes on.

@@ -21,6 +21,9 @@ _EXPIRED = f"your AWS credentials have expired; renew them: {LOGIN}"
 _WRONG_KEY = f"AWS does not know these credentials: {LOGIN}"
 _CLOCK = "compare this machine's clock with the time, and check the secret key"
 _THROTTLED = "AWS asks for fewer requests; try again in a minute"
+_STUMBLES = "AWS itself fails; try again in a minute"
+_WRONG_WORD = "see the message: ECR names the parameter"
+LOOK = "look into ~/.aws/config, ~/.aws/credentials and the variables AWS_*"
 
 _CODES: Mapping[str, tuple[type[ByocError], str]] = {
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), (MachineError, _EXPIRED)),
@@ -37,7 +40,17 @@ _CODES: Mapping[str, tuple[type[ByocError], str]] = {
     ),
     "LimitExceededException": (ByocError, "delete repositories, or ask AWS for a higher quota (Service Quotas, ECR)"),
     "KmsException": (ByocError, "check that the key exists in this region, and that you may use it"),
-    "InvalidParameterException": (UsageError, "see the message: ECR names the parameter"),
+    **dict.fromkeys(
+        ("InvalidParameterException", "InvalidTagParameterException", "TooManyTagsException"), (UsageError, _WRONG_WORD)
+    ),
+    **dict.fromkeys(
+        ("RegionDisabledException", "OptInRequired"),
+        (MachineError, "enable the region for this account (AWS console, Account), or push to another one"),
+    ),
+    **dict.fromkeys(
+        ("ServerException", "InternalFailure", "InternalError", "ServiceUnavailable", "ServiceUnavailableException"),
+        (ByocError, _STUMBLES),
+    ),
     "NoSuchBucket": (UsageError, "check the bucket's name; `aws s3 ls` lists yours"),
     **dict.fromkeys(
         ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
@@ -55,6 +68,8 @@ _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], st
     ((boto.PartialCredentialsError, boto.CredentialRetrievalError), MachineError, f"complete them: {LOGIN}"),
     ((boto.SSOError, boto.TokenRetrievalError), MachineError, "log in again: `aws sso login`"),
     ((boto.ProfileNotFound,), UsageError, "`aws configure list-profiles` lists them"),
+    ((boto.ConfigParseError, boto.InvalidConfigError, boto.ConfigNotFound), MachineError, LOOK),
+    ((boto.MissingDependencyException,), MachineError, "install it, or log in another way: " + LOGIN),
     ((boto.NoRegionError,), UsageError, "--region us-west-2, or AWS_REGION"),
     ((boto.InvalidRegionError, boto.UnknownRegionError), UsageError, "a region is a word like us-west-2"),
     ((boto.SSLError,), MachineError, "behind a proxy that opens TLS, set AWS_CA_BUNDLE to its CA"),
@@ -104,8 +119,8 @@ def client_fault(error: ClientError, what: str, resource: str = "*") -> ByocErro
     """What AWS answered."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     said = str(error.response.get("Error", {}).get("Message", "")) or str(error)
-    if code.isdigit():
-        return _not_aws(what, code)
+    if code.isdigit() or not code:  # the parser of XML finds no code in a page
+        return _not_aws(what, code or str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown")))
     cause = f"{what}\n{code}: {said}"
     if code in _DENIED:
         action = _ACTIONS.get(error.operation_name, f"*:{error.operation_name}")

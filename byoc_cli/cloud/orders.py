@@ -39,11 +39,12 @@ class PushOrder:
     @property
     def rebuild_command(self) -> str:
         """How to build the image so that SageMaker takes it (I-01)."""
+        name = self.reference if not self.reference.startswith("sha256:") else f"{self.repository}:{self.tag}"
         return (
             f"docker buildx build --platform {self.image.os}/{self.image.architecture} --provenance=false "
             # Without force-compression the zstd layers of a base image would stay what they are.
             "--sbom=false --output type=image,oci-mediatypes=false,compression=gzip,force-compression=true "
-            f"--tag {self.reference} ."
+            f"--tag {name} ."
         )
 
     def calls(self, *, converts: bool) -> list[str]:
@@ -59,12 +60,18 @@ class PushOrder:
             calls += [
                 f"push {name} under a temporary tag (if it is not up to date)",
                 f"ecr:BatchGetImage {name}, the temporary tag",
+                f"ecr:BatchGetImage {name}, this platform's manifest (if an index came)",
                 f"ecr:PutImage {name}:{self.tag}, converted for SageMaker",
             ]
         else:
             calls.append(f"push {name}:{self.tag} (if it is not up to date)")
         calls.append(f"ecr:BatchGetImage {name}:{self.tag} (the proof)")
-        calls += [f"ecr:BatchDeleteImage {name}, the temporary tag"] if converts else []
+        if converts:
+            calls += [
+                f"ecr:BatchDeleteImage {name}, the temporary tag",
+                f"ecr:DescribeImages {name}, the parts of the index (if one came)",
+                f"ecr:BatchDeleteImage {name}, those without a tag (if one came)",
+            ]
         if self.wait_scan:
             calls += [
                 f"ecr:DescribeImageScanFindings {name} (until it has ended)",

@@ -22,11 +22,10 @@ class Unacceptable(ByocError):
 
 @dataclass(frozen=True)
 class Conversion:
-    """An image's manifest in Docker's words. `parts` are the digests of the index that it was in."""
+    """An image's manifest in Docker's words, and the media type that it had."""
 
     manifest: Manifest
     was: str
-    parts: Sequence[str] = ()
 
 
 def is_it(there: Manifest | None, image: Image) -> bool:
@@ -39,18 +38,33 @@ def is_it(there: Manifest | None, image: Image) -> bool:
     return image.id in {there.content["config"]["digest"], there.digest}
 
 
-def converted(ecr: Ecr, order: PushOrder, tag: str) -> Conversion:
-    """Say what is under a tag in Docker's words (schema 2): the same blobs, another manifest.
+def sent(ecr: Ecr, order: PushOrder, uri: str, tag: str, *, digest: str) -> Manifest:
+    """Read back what went up under a tag, in whatever form; its digest is the one that was pushed ("" for any).
+
+    Raises:
+        ByocError: it is not what was sent.
+
+    """
+    seen = _there(ecr, order, tag=tag)
+    _compare(seen, f"{uri}:{tag}", digest)
+    return seen
+
+
+def parts(manifest: Manifest) -> Sequence[str]:
+    """Name the manifests that an index holds, by their digests; none of another manifest."""
+    return [str(part["digest"]) for part in manifest.content.get("manifests", [])]
+
+
+def converted(ecr: Ecr, order: PushOrder, manifest: Manifest) -> Conversion:
+    """Say a manifest in Docker's words (schema 2): the same blobs, another manifest.
 
     Raises:
         Unacceptable: it has none for the platform, or layers that Docker's manifest has no word for.
 
     """
-    manifest = _there(ecr, order, tag=tag)
-    was, parts = manifest.media_type, []
+    was = manifest.media_type
     try:
         if was in _INDEXES:
-            parts = [str(part["digest"]) for part in manifest.content["manifests"]]
             digest = rules.manifest_of(manifest.content, order.image.os, order.image.architecture)
             manifest = _there(ecr, order, digest=digest)
         if manifest.media_type != rules.ACCEPTED:
@@ -61,7 +75,7 @@ def converted(ecr: Ecr, order: PushOrder, tag: str) -> Conversion:
         raise Unacceptable(
             f"SageMaker would refuse this image, and it cannot be converted\n{error}", hint=order.rebuild_command
         ) from error
-    return Conversion(manifest, was, [part for part in parts if part != manifest.digest])
+    return Conversion(manifest, was)
 
 
 def proved(ecr: Ecr, order: PushOrder, uri: str, *, digest: str, config: str) -> Manifest:
@@ -78,6 +92,16 @@ def proved(ecr: Ecr, order: PushOrder, uri: str, *, digest: str, config: str) ->
         raise Unacceptable(
             f"SageMaker would refuse this image\n{rules.refusal(seen.media_type, name)}", hint=order.rebuild_command
         )
+    _compare(seen, name, digest)
+    if config and (there := seen.content["config"]["digest"]) != config:
+        raise ByocError(
+            f"ECR has another image under '{name}' than '{order.reference}'\nits config is {there}, not {config}",
+            hint="byoc push again",
+        )
+    return seen
+
+
+def _compare(seen: Manifest, name: str, digest: str) -> None:
     if _digest(seen.text) != seen.digest:
         raise ByocError(
             f"ECR's manifest of '{name}' is not what its digest says\n{seen.digest}", hint="byoc push again"
@@ -88,12 +112,6 @@ def proved(ecr: Ecr, order: PushOrder, uri: str, *, digest: str, config: str) ->
             f"{seen.digest}, not {digest}: somebody else pushes to the same tag",
             hint="push under another --tag",
         )
-    if config and (there := seen.content["config"]["digest"]) != config:
-        raise ByocError(
-            f"ECR has another image under '{name}' than '{order.reference}'\nits config is {there}, not {config}",
-            hint="byoc push again",
-        )
-    return seen
 
 
 def _there(ecr: Ecr, order: PushOrder, *, tag: str = "", digest: str = "") -> Manifest:

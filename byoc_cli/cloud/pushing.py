@@ -6,12 +6,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from byoc_cli.cloud import faults, proof
 from byoc_cli.cloud.account import Account
 from byoc_cli.cloud.ecr import Ecr, Manifest, Repository, tag_is_taken
 from byoc_cli.cloud.orders import PushOrder, PushResult, RepositorySettings
-from byoc_cli.cloud.scan import wait_for_scan
+from byoc_cli.cloud.scan import check_findings, wait_for_scan
 from byoc_cli.contract import image as rules
 from byoc_cli.engine import push as door
 from byoc_cli.engine.docker_engine import DockerEngine
@@ -19,7 +20,7 @@ from byoc_cli.engine.push import PushWatcher
 from byoc_cli.engine.push_faults import LoginRefused, PushFailed
 from byoc_cli.engine.sending import Log, Sender, Sleep
 from byoc_cli.engine.types import Credentials
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, MachineError
 
 
 def check_architecture(order: PushOrder) -> None:
@@ -69,8 +70,7 @@ class EcrPush:
         else:
             with _in_words_of_aws():
                 manifest = self._upload(order, repository, there)
-        findings = wait_for_scan(self.ecr, order, manifest.digest, self._log, self._sleep) if order.wait_scan else None
-        return PushResult(
+        result = PushResult(
             uri=f"{repository.uri}@{manifest.digest}",
             repository=repository.uri,
             tag=order.tag,
@@ -81,8 +81,20 @@ class EcrPush:
             account=self.account.id,
             seconds=time.monotonic() - start,
             created=created,
-            findings=findings,
         )
+        return replace(self._scanned(order, result) if order.wait_scan else result, seconds=time.monotonic() - start)
+
+    def _scanned(self, order: PushOrder, result: PushResult) -> PushResult:
+        """Add the scan's findings; whatever comes of it, the image is in ECR, and is named."""
+        try:
+            findings = wait_for_scan(self.ecr, order, result.digest, self._log, self._sleep)
+            result = replace(result, findings=findings)
+            check_findings(findings, order.fail_on)
+        except ByocError as error:
+            error.message += f"\nit was pushed all the same: {result.uri}"
+            error.result = result.data()
+            raise
+        return result
 
     def _credentials(self) -> Credentials:
         return Credentials(*self.ecr.login()[1:])
@@ -124,9 +136,10 @@ class EcrPush:
         """Send it under a name of its own, so that tags may be immutable; what gets the real name is taken."""
         temporary = f"byoc-{secrets.token_hex(6)}"
         with self._deleted(order.repository, temporary) as parts:
-            self._sender.send(order.image.id, repository.uri, temporary, keep_name=False)
-            found = proof.converted(self.ecr, order, temporary)
-            parts.extend(found.parts)
+            digest = self._sender.send(order.image.id, repository.uri, temporary, keep_name=False)
+            sent = proof.sent(self.ecr, order, repository.uri, temporary, digest=digest)
+            parts.extend(proof.parts(sent))  # before anything may fail: they are deleted all the same
+            found = proof.converted(self.ecr, order, sent)
             if there and there.digest == found.manifest.digest:
                 self._log(f"already up to date: {repository.uri}:{order.tag}")
             elif there and repository.immutable:
@@ -163,5 +176,6 @@ def _in_words_of_aws() -> Iterator[None]:
         )
         raise
     except PushFailed as error:
-        error.hint = faults.permission_hint(error.message) or error.hint
+        if hint := faults.permission_hint(error.message):
+            raise MachineError(error.message, hint=hint) from error  # as where AWS itself says so
         raise

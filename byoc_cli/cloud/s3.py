@@ -62,7 +62,7 @@ def connect() -> Any:
     """
     with faults.translated("S3 cannot be used"):
         session = accounts.open_session()
-        if session.get_credentials() is None:
+        if accounts.found_credentials(session) is None:
             raise MachineError(
                 "there are no AWS credentials\ndata in S3 needs them; none are in the environment nor in ~/.aws",
                 hint=faults.LOGIN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from byoc_cli.cloud.ecr import Ecr
 from byoc_cli.cloud.orders import SEVERITIES, PushOrder
@@ -19,7 +19,7 @@ def wait_for_scan(
     """Wait for the scan; gives the number of findings by severity.
 
     Raises:
-        ByocError: there are findings of `fail_on` or worse, or the scan does not end.
+        ByocError: the image cannot be scanned, or the scan does not end.
 
     """
     log("waiting for the scan's findings")
@@ -33,12 +33,24 @@ def wait_for_scan(
             )
         sleep(pause)
         pause = _POLL_SECONDS
-    said = ", ".join(f"{count} {severity.lower()}" for severity, count in counts.items()) or "none"
-    log(f"findings: {said}")
-    grave = SEVERITIES[SEVERITIES.index(order.fail_on.upper()) :] if order.fail_on else ()
+    log(f"findings: {_words(counts)}")
+    return counts
+
+
+def check_findings(counts: Mapping[str, int], fail_on: str) -> None:
+    """See that no finding is of severity `fail_on` or worse; "" lets all pass.
+
+    Raises:
+        ByocError: there are some.
+
+    """
+    grave = SEVERITIES[SEVERITIES.index(fail_on.upper()) :] if fail_on else ()
     if any(counts.get(severity) for severity in grave):
         raise ByocError(
-            f"the image has findings of severity {order.fail_on.lower()} or worse\n{said}",
+            f"the image has findings of severity {fail_on.lower()} or worse\n{_words(counts)}",
             hint="the ECR console lists them with their remedies",
         )
-    return counts
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {severity.lower()}" for severity, count in counts.items()) or "none"

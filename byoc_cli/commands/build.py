@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import push_words
 from byoc_cli.commands.options import Outcome, Session, pairs, path_of
 from byoc_cli.commands.push import ProfileOption, RegionOption, RepositoryOption, order_of, push_order
 from byoc_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from byoc_cli.project import Project
 
 EXAMPLES = """
   byoc build
@@ -67,7 +72,7 @@ def build(
     from byoc_cli.local.building import BuildOptions, build_project
 
     project = session.project(folder)
-    _check_push(region, profile, repository, push=push)
+    regions = _regions(project, tag, region, profile, repository, push=push)
     options = BuildOptions(
         tag=tag,
         platform=platform,
@@ -83,7 +88,7 @@ def build(
     seconds = time.monotonic() - start
     session.console.log(f"{reference}: {image.size / 1e6:,.0f} MB, {seconds:.1f} s")
     if push:
-        return push_order(session, order_of(project, (reference, image), repository), region, profile)
+        return push_order(session, order_of(project, (reference, image), repository), regions, profile)
     data = {
         "image": reference,
         "id": image.id,
@@ -94,17 +99,14 @@ def build(
     return Outcome(data, lambda console: console.result(reference))
 
 
-def _check_push(region: list[str], profile: str, repository: str, *, push: bool) -> None:
-    """See that there is a region to push to, before the build takes its time."""
+def _regions(project: Project, tag: str, region: list[str], profile: str, repository: str, *, push: bool) -> list[str]:
+    """Return the regions to push to: wrong words are said before the build takes its time."""
     if push:
-        from byoc_cli.cloud import account, ecr  # late: a build alone needs no AWS
-
-        account.regions(region, profile)
-        if repository:
-            ecr.check_repository_name(repository)
-    elif region or repository:
+        return push_words.places(project, tag, region, profile, repository)
+    if region or repository:
         option = "--region" if region else "--repository"
         raise UsageError(f"{option} goes with --push", hint=f"byoc build --push {option} …")
+    return []
 
 
 def _secrets(values: list[str]) -> dict[str, Path]:
@@ -114,5 +116,9 @@ def _secrets(values: list[str]) -> dict[str, Path]:
         name, source = options.get("id", ""), options.get("src") or options.get("source") or ""
         if not name or not source:
             raise UsageError(f"--secret {value}: it needs an id and a file", hint="--secret id=netrc,src=$HOME/.netrc")
-        found[name] = path_of(source, Path.cwd(), f"--secret {value}")
+        path = path_of(source, Path.cwd(), f"--secret {value}")
+        if not path.is_file() or not os.access(path, os.R_OK):
+            why = "it is not a file" if not path.is_file() else "permission denied"
+            raise UsageError(f"--secret {value} cannot be read\n{why}: {path}", hint="a secret is one readable file")
+        found[name] = path
     return found

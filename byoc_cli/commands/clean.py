@@ -29,29 +29,32 @@ def clean(
 ) -> Outcome:
     """Remove what byoc made and left: ended containers, networks, volumes, and with --keep old runs.
 
-    Lists it first and asks. What runs is never touched, but for containers whose byoc was killed.
+    Lists it first and asks. What runs is never touched, but for containers whose byoc was killed. What a killed build
+    left is removed whatever the project: images with its secrets, and temporary folders.
 
-    With --json: an object with containers, networks, volumes, staging (what a killed byoc left in a run's folder),
-    runs: the names of what was removed.
+    With --json: an object with containers, networks, volumes, images, staging (what a killed byoc left in a run's
+    folder), runs, folders: the names of what was removed.
     """
     from byoc_cli.local import running
 
     found = running.waste(session.engine, session.project(), all_projects=all_projects, keep=keep)
     data = {
         f"{kind}s": [thing.name for thing in found.things if thing.type == kind]
-        for kind in ("container", "network", "volume")
+        for kind in ("container", "network", "volume", "image")
     }
     data["staging"] = [os.path.relpath(folder) for folder in found.staging]
     data["runs"] = [os.path.relpath(run.folder) for run in found.runs]
-    if not any(data.values()):
+    data["folders"] = [str(folder) for folder in found.folders]
+    if not found:
         session.console.log("there is nothing to clean")
         return Outcome(data)
-    for kind, names in data.items():
-        for name in names:
-            session.console.log(f"  {kind.removesuffix('s')} {name}")
-    if not yes and not session.console.confirm("remove all this?", otherwise="--yes"):
+    listed = [f"  {kind.removesuffix('s')} {name}" for kind, names in data.items() for name in names]
+    if yes:
+        for line in listed:
+            session.console.log(line)
+    elif not session.console.confirm("remove all this?", about=listed, otherwise="--yes"):
         session.console.log("nothing was removed")
         return Outcome({kind: [] for kind in data})
     running.clean(session.engine, found)
-    session.console.log(f"removed {sum(len(names) for names in data.values())}")
+    session.console.log(f"removed {len(listed)}")
     return Outcome(data)

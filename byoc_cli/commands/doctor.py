@@ -39,6 +39,6 @@ def doctor(session: Session) -> Outcome:
         if not session.console.as_json:
             show(session.console)
         raise MachineError(
-            f"this machine is not ready: {', '.join(failed)}", hint="see the remedies above", result={"findings": rows}
+            f"this machine is not ready: {', '.join(failed)}", hint="see the remedies above", result=rows
         )
     return Outcome(rows, show)

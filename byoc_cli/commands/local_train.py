@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +12,15 @@ import typer
 
 from byoc_cli.commands import train_options as options
 from byoc_cli.commands.options import EnvOption, ImageArgument, Outcome, Session
+from byoc_cli.commands.own_credentials import own_credentials
+from byoc_cli.commands.profiles import AsOption, EntryScriptOption
+from byoc_cli.commands.shell import OnFailureOption, attach_to_failed
+from byoc_cli.contract import sdk_v3, training
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.types import Image
+    from byoc_cli.local.training import TrainingJob
     from byoc_cli.project import Project
 
 EXAMPLES = """
@@ -22,6 +28,7 @@ EXAMPLES = """
   byoc local-train --hyperparam train-steps=100
   byoc local-train my-model:v2 --channel training=./data --env WANDB_API_KEY
   byoc local-train --channel training=s3://bucket/data,mode=Pipe --instance-count 2
+  byoc local-train --as sdk-v3 --channel code=./src --entry-script train.py
   byoc local-train --build --instance-type ml.m5.xlarge --max-runtime 10m --name first-try
 """
 
@@ -41,9 +48,14 @@ def local_train(
     checkpoints: options.CheckpointsOption = None,
     interrupt_after: options.InterruptAfterOption = "",
     network_isolation: options.IsolationOption = False,
+    aws_credentials: options.AwsCredentialsOption = False,
     entrypoint: options.EntrypointOption = [],
     arguments: options.ArgumentsOption = [],
+    as_: AsOption = "",
+    entry_script: EntryScriptOption = "",
+    no_platform_files: options.PlatformFilesOption = False,
     name: options.NameOption = "",
+    shell_on_failure: OnFailureOption = False,
     build: Annotated[bool, typer.Option("--build", help="Build the project's image first.")] = False,
 ) -> Outcome:
     """Train as SageMaker does: /opt/ml laid out, `IMAGE train` run, model and output collected; print the run's folder.
@@ -72,12 +84,20 @@ def local_train(
         interrupt_after=interrupt_after,
         checkpoints=checkpoints,
         network_isolation=network_isolation,
+        platform_files=not no_platform_files,
+        aws_credentials=aws_credentials,
         entrypoint=entrypoint,
         arguments=arguments,
+        profile=as_,
+        entry_script=entry_script,
     )
+    attach = attach_to_failed(session) if shell_on_failure else None
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
+    if name:
+        runs.check_new(project, name)
+    credentials = own_credentials(session.console) if aws_credentials else None
     if build:
         _build(session, project, image)
     reference, found = session.image(image, project)
@@ -89,10 +109,14 @@ def local_train(
         reference=reference,
         channels=options.fetched(session, asked.channels),
         resources=options.resources(session, asked, given),
+        aws_credentials=credentials,
     )
-    run = runs.create(project, job.name)
-    session.console.log(f"job {job.name}: {reference} train")
-    description = train(session.engine, project, job, run, session.console)
+    if job.checkpoints:
+        options.make_checkpoints(job.checkpoints)
+    run = runs.create(project, job.name, or_like=not name)
+    job = replace(job, name=run.name)
+    session.console.log(f"job {job.name}: {reference} {_words(job)}")
+    description = train(session.engine, project, job, run, session.console, attach)
     return Outcome(description, lambda console: console.result(_shown(run.folder)))
 
 
@@ -112,6 +136,13 @@ def _warn_if_stale(session: Session, project: Project, image: Image) -> None:
 
     if stale(project, image):
         session.console.warn(f"the image is older than its source in {project.root}", "byoc build, or --build")
+
+
+def _words(job: TrainingJob) -> str:
+    """What is started, in short."""
+    if job.as_sdk_v3:
+        return f"as {sdk_v3.PROFILE}{job.entry_script and ': '}{job.entry_script}"
+    return shlex.join([*job.entrypoint, *job.arguments] or [training.COMMAND])
 
 
 def _shown(folder: Path) -> str:

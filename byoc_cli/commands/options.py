@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from byoc_cli.console import Console
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
@@ -20,6 +22,7 @@ from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
 if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
+    from byoc_cli.local.gateway.process import Gateway, Launch
     from byoc_cli.project import Project
 
 ImageArgument = Annotated[
@@ -43,11 +46,18 @@ def _connect() -> DockerEngine:
     return connect()
 
 
+def _launch(listener: socket, log: Path) -> Gateway:
+    from byoc_cli.local.gateway.process import launch
+
+    return launch(listener, log)
+
+
 @dataclass
 class Doors:
     """The ways out of the program, made when first used; tests pass their own."""
 
     connect: Callable[[], DockerEngine] = _connect
+    launch: Launch = _launch
 
 
 @dataclass
@@ -86,19 +96,23 @@ class Session:
         if image is None and re.fullmatch(r"[0-9a-f]{6,64}", given) and (image := self.engine.image(given)):
             reference = image.id  # the short form that `docker images` shows
         if image is None:
-            raise ByocError(
-                f"there is no image '{reference}' here",
-                hint="byoc build" if not given else f"docker pull {reference}, or byoc build",
-            )
+            hint = f"docker pull {reference}, or byoc build" if given else "byoc build"
+            if not given and not project.file and not project.dockerfile.is_file():
+                hint = "go to the folder of your Dockerfile, or name an image"
+            raise ByocError(f"there is no image '{reference}' here", hint=hint)
         return reference, image
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has to show: `data` with --json, else what `show` prints."""
+    """What a command has to show: `data` with --json, else what `show` prints.
+
+    `exit_code` is another one than 0 only where it is not byoc's own: that of a program which byoc ran for the user.
+    """
 
     data: Any = None
     show: Callable[[Console], None] | None = None
+    exit_code: int = 0
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -122,6 +136,8 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
                     console.json(outcome.data)
             elif outcome.show:
                 outcome.show(console)
+            if outcome.exit_code:
+                raise typer.Exit(outcome.exit_code)
         except BrokenPipeError as error:  # Typer would end with 1
             raise Interrupted(READER_GONE - 128) from error
         finally:
@@ -136,6 +152,22 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+class Command(TyperCommand):
+    """A command whose `command` argument, if it has one, is all that stands behind `--`, and nothing of it another's.
+
+    Click itself forgets where the `--` was: of `byoc shell -- ls` it would make the name `ls`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words before `--` as usual."""
+        if "--" not in args or all(parameter.name != "command" for parameter in self.params):
+            return super().parse_args(ctx, args)
+        at = args.index("--")
+        rest = super().parse_args(ctx, args[:at])
+        ctx.params["command"] = [*(ctx.params["command"] or ()), *args[at + 1 :]]
+        return rest
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:
@@ -159,18 +191,18 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
 
 def environment(values: Sequence[str], file: Path | None, warn: Callable[[str], None]) -> dict[str, str]:
     """Read --env-file, then --env over it, as docker does: K alone is taken from this process."""
-    lines = _env_file(file) if file else []
+    lines = [(f"--env-file {file}: {line}", line) for line in (_env_file(file) if file else [])]
     found: dict[str, str] = {}
-    for value in [*lines, *values]:
+    for said, value in [*lines, *((f"--env {value}", value) for value in values)]:
         key, equals, rest = value.partition("=")
         if not key:
-            raise UsageError(f"--env {value}: there is no name", hint="--env NAME=VALUE, or --env NAME")
+            raise UsageError(f"{said}: there is no name", hint="NAME=VALUE, or NAME to take it from here")
         if equals:
             found[key] = rest
         elif key in os.environ:
             found[key] = os.environ[key]
         else:
-            warn(f"--env {key}: it is not set here, so it is not passed on")
+            warn(f"{said}: it is not set here, so it is not passed on")
     return found
 
 
@@ -179,7 +211,7 @@ def _env_file(file: Path) -> list[str]:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"--env-file {file} cannot be read\n{reason}") from error
+        raise UsageError(f"--env-file {file} cannot be read\n{reason}", hint="a file with NAME=VALUE lines") from error
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -190,6 +222,11 @@ def gpus(value: str) -> str:
     if value == "0":
         return "none"
     raise UsageError(f"--gpus {value} is wrong", hint="--gpus none, --gpus all, or a number of them")
+
+
+def region() -> str:
+    """Return the region that things on this machine are named by; nothing is asked there."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def job_names(incomplete: str) -> list[str]:

@@ -53,7 +53,9 @@ def predict(
     target_model: Annotated[str, typer.Option(metavar="NAME", help="Model of a multi-model endpoint.")] = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the response's body there.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the response's body there; - is stdout.", show_default=False
+        ),
     ] = None,
     repeat: Annotated[
         int, typer.Option(metavar="N", min=1, help="Send it N times, and say how long that takes.", show_default=False)
@@ -70,11 +72,11 @@ def predict(
     from byoc_cli import payload
 
     project = session.project()
-    if len(files) > 1 and output:
-        raise UsageError("-o takes one response, and there are several files", hint="leave -o out, or send one file")
+    if output:
+        _check_output(output, files, repeat)
+    headers = _headers(header, target_model)
     stdin = stdin_bytes() if "-" in files else b""
     payloads = [payload.load(file, project.predict, stdin=stdin, content_type=content_type) for file in files]
-    headers = _headers(header, target_model)
     accept = accept or project.predict.accept
     with _client(session, project, url) as client:
         if repeat > 1:
@@ -82,7 +84,21 @@ def predict(
         return _each(session, project, client, payloads, accept, headers, output)
 
 
+def _check_output(output: Path, files: list[str], repeat: int) -> None:
+    """See that -o can be written, before anything is started or sent."""
+    if len(files) > 1:
+        raise UsageError("-o takes one response, and there are several files", hint="leave -o out, or send one file")
+    if repeat > 1:
+        raise UsageError("-o takes one response, and --repeat gives many", hint="leave one of them out")
+    if output.is_dir():
+        raise UsageError(f"-o {output}: that is a folder", hint=f"-o {output / 'answer'}")
+    if not output.parent.is_dir():
+        raise UsageError(f"-o {output}: there is no folder {output.parent}", hint=f"mkdir -p {output.parent}")
+
+
 def _headers(given: list[str], target_model: str) -> dict[str, str]:
+    from byoc_cli.endpoint import header_problem
+
     headers = {}
     for value in given:
         # Both `K=V`, as everywhere here, and `K: V`, as curl has it.
@@ -90,7 +106,10 @@ def _headers(given: list[str], target_model: str) -> dict[str, str]:
         at = colon if colon > 0 and (equals < 0 or colon < equals) else equals
         if at <= 0:
             raise UsageError(f"--header {value}: there is no '='", hint="--header NAME=VALUE")
-        headers[value[:at].strip()] = value[at + 1 :].strip()
+        name, content = value[:at].strip(), value[at + 1 :].strip()
+        if problem := header_problem(name, content):
+            raise UsageError(f"--header {value}: {problem}", hint="--header NAME=VALUE")
+        headers[name] = content
     return headers | ({hosting.TARGET_MODEL_HEADER: target_model} if target_model else {})
 
 
@@ -108,7 +127,7 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
         with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
-            yield endpoint.Client(endpoint.url(found[0].ports[hosting.PORT]))
+            yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
         return
     with _temporary(session, project) as client:
         yield client
@@ -178,13 +197,23 @@ def _each(
             raise
         _check_json(response, accept)
         if output:
-            output.write_bytes(response.body)
-            session.console.log(f"{len(response.body):,} bytes of {response.content_type or 'unknown type'}: {output}")
+            _write(session.console, response, output)
         elif session.console.as_json:
             _show_json(session.console, response, several=several)
         else:
             _show(session.console, project, sent, response, several=several)
     return Outcome()
+
+
+def _write(console: Console, response: Response, output: Path) -> None:
+    if str(output) == "-":
+        console.raw(response.body)
+        return
+    try:
+        output.write_bytes(response.body)
+    except OSError as error:
+        raise ByocError(f"the answer cannot be written to {output}\n{error.strerror}", hint="-o FILE") from error
+    console.log(f"{len(response.body):,} bytes of {response.content_type or 'unknown type'}: {output}")
 
 
 def _check_json(response: Response, accept: str) -> None:
@@ -237,8 +266,12 @@ def _repeat(client: Client, payloads: list[Payload], accept: str, headers: dict[
 
     def send(sent: Payload) -> float:
         response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)
+        if sent.source in unseen:  # one look at each file's answer is enough, and costs little of the rate
+            unseen.discard(sent.source)
+            _check_json(response, accept)
         return response.seconds * 1e3
 
+    unseen = {sent.source for sent in payloads}
     start = time.monotonic()
     times = sorted(send(sent) for _ in range(repeat) for sent in payloads)
     rate = len(times) / (time.monotonic() - start)

@@ -12,35 +12,59 @@ EXAMPLES = """
   byoc ps --all --json
 """
 
+_ONLY_HOST = "algo-1"
+
 
 def ps(session: Session, all_projects: AllOption = False) -> Outcome:
     """List the jobs and endpoints of this project that are in the engine.
 
-    With --json: a list of objects with name, kind (train or endpoint), state, image, container, port, created, project.
+    With --json: a list of objects with name, kind (train or endpoint), host (algo-1, … of a job), state, image,
+    container, port, created, project.
     """
-    from byoc_cli.contract.hosting import PORT
     from byoc_cli.local import running
+    from byoc_cli.local.hosting import port_of
+    from byoc_cli.local.labels import HOST_LABEL
 
     found = running.containers(session.engine, None if all_projects else session.project())
+    states = [running.state(thing) for thing in found]
+    for thing, state in zip(found, states, strict=True):
+        if state == "unreachable":
+            session.console.warn(
+                f"the local endpoint of {thing.job} is gone, its container runs on", f"byoc stop {thing.job}"
+            )
     rows = [
         {
             "name": thing.job,
             "kind": thing.kind,
-            "state": running.state(thing),
+            "host": thing.labels.get(HOST_LABEL),
+            "state": state,
             "image": thing.image,
             "container": thing.name,
-            "port": thing.ports.get(PORT),
+            "port": port_of(thing),
             "created": datetime.fromtimestamp(thing.created, UTC).isoformat(),
             "project": thing.project,
         }
-        for thing in found
+        for thing, state in zip(found, states, strict=True)
     ]
 
-    header = ["NAME", "KIND", "STATE", "PORT", "AGE", *(["PROJECT"] if all_projects else [])]
+    hosts = any(thing.labels.get(HOST_LABEL, _ONLY_HOST) != _ONLY_HOST for thing in found)
+    header = [
+        "NAME",
+        "KIND",
+        *(["HOST"] if hosts else []),
+        "STATE",
+        "PORT",
+        "AGE",
+        *(["PROJECT"] if all_projects else []),
+    ]
     table = [
-        [thing.job, thing.kind, running.state(thing), str(thing.ports.get(PORT, "")), _age(thing.created)]
-        + ([thing.project] if all_projects else [])
-        for thing in found
+        [
+            *(thing.job, thing.kind),
+            *([thing.labels.get(HOST_LABEL, "")] if hosts else []),
+            *(state, str(port_of(thing) or ""), _age(thing.created)),
+            *([thing.project] if all_projects else []),
+        ]
+        for thing, state in zip(found, states, strict=True)
     ]
     if not found:
         session.console.log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import push_words as words
 from byoc_cli.commands.options import ImageArgument, Outcome, Session, pairs
 from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from byoc_cli.cloud.orders import PushOrder, PushResult
     from byoc_cli.cloud.regions import Stop
     from byoc_cli.engine.types import Image
+    from byoc_cli.image_ref import ImageRef
     from byoc_cli.project import Project
 
 EXAMPLES = """
@@ -87,56 +88,51 @@ def push(
     from byoc_cli.cloud.orders import RepositorySettings
 
     settings = RepositorySettings(
-        create, immutable, kms_key, keep, pairs(aws_tag, "--aws-tag"), _account_ids(allow_account)
+        create, immutable, kms_key, keep, pairs(aws_tag, "--aws-tag"), words.account_ids(allow_account)
     )
-    fail_on = _severity(fail_on, wait=wait_scan)
-    _check_writable(image_ref_file)
+    fail_on = words.severity(fail_on, wait=wait_scan)
+    words.check_writable(image_ref_file)
     project = session.project()
-    found = session.image(image, project)  # before any word to AWS
+    # Wrong words first, then the image, and then the first word to AWS.
     if to:
-        if region or profile or repository or tag or wait_scan or settings != RepositorySettings():
+        if region or repository or tag or wait_scan or settings != RepositorySettings():
             raise UsageError("--to is for other registries, and goes with none of the options for ECR")
-        return _elsewhere(session, found, to, image_ref_file, dry_run=dry_run)
-    order = replace(order_of(project, found, repository, tag), settings=settings, wait_scan=wait_scan, fail_on=fail_on)
-    return push_order(session, order, region, profile, image_ref_file, dry_run=dry_run)
+        return _elsewhere(session, image, project, words.target(to), image_ref_file, dry_run=dry_run)
+    regions = words.places(project, image, region, profile, repository, tag)
+    order = order_of(project, session.image(image, project), repository, tag)
+    order = replace(order, settings=settings, wait_scan=wait_scan, fail_on=fail_on)
+    return push_order(session, order, regions, profile, image_ref_file, dry_run=dry_run)
 
 
 def order_of(project: Project, found: tuple[str, Image], repository: str = "", tag: str = "") -> PushOrder:
     """Make the order for a project's image; "" takes the image's own names."""
-    from byoc_cli import image_ref
-    from byoc_cli.cloud.ecr import check_repository_name
     from byoc_cli.cloud.orders import PushOrder
     from byoc_cli.contract.image import architecture_for
 
     reference, image = found
-    own = image_ref.parse(project.image if reference.startswith("sha256:") else reference)
-    repository, tag = repository or own.path, tag or own.tag or "latest"
-    check_repository_name(repository)
-    image_ref.parse(f"{repository}:{tag}")
-    return PushOrder(image, reference, repository, tag, architecture=architecture_for(project.train.instance_type))
+    names = words.names_of(project, reference, repository, tag)
+    return PushOrder(image, reference, *names, architecture=architecture_for(project.train.instance_type))
 
 
 def push_order(
     session: Session,
     order: PushOrder,
-    region: list[str],
+    regions: Sequence[str],
     profile: str,
     image_ref_file: Path | None = None,
     *,
     dry_run: bool = False,
 ) -> Outcome:
     """Push to one region or to several, and show what came of it."""
-    from byoc_cli.cloud import account
     from byoc_cli.cloud.pushing import check_architecture
 
     check_architecture(order)
-    regions = account.regions(region, profile)
     if dry_run:
         return _dry_run(session, order, regions)
     with _told_how_to_go_on(session):
         if len(regions) == 1:
             result = _push_one(session, order, regions[0], profile)
-            _write_references(image_ref_file, [result])
+            _write(image_ref_file, [result.uri], result.data())
             return Outcome(result.data(), lambda console: console.result(result.uri))
         return _push_several(session, order, regions, profile, image_ref_file)
 
@@ -176,14 +172,19 @@ def _push_several(
     results = side_by_side(regions, lambda region, stop: _push_one(session, order, region, profile, stop=stop))
     done = [result for result in results.values() if not isinstance(result, ByocError)]
     failed = {region: result for region, result in results.items() if isinstance(result, ByocError)}
-    _write_references(file, done)
     for region, result in results.items():
         said = result.message.partition("\n")[0] if isinstance(result, ByocError) else result.digest
         session.console.log(f"{region:<16} {said}")
     data = [result.data() for result in done]
     if failed:
         _show(session, done)
-        raise _failure(failed, len(results), data)
+        failure = _failure(failed, len(results), data)
+        try:
+            _write(file, [result.uri for result in done], data)
+        except ByocError as error:  # no failure hides another
+            failure.message += f"\n{error.message}"
+        raise failure
+    _write(file, [result.uri for result in done], data)
     return Outcome(data, lambda console: console.result("\n".join(result.uri for result in done)))
 
 
@@ -216,19 +217,17 @@ def _dry_run(session: Session, order: PushOrder, regions: Sequence[str]) -> Outc
     return Outcome(data, lambda console: console.result("\n".join(lines)))
 
 
-def _elsewhere(session: Session, found: tuple[str, Image], to: str, file: Path | None, *, dry_run: bool) -> Outcome:
+def _elsewhere(
+    session: Session, given: str, project: Project, target: ImageRef, file: Path | None, *, dry_run: bool
+) -> Outcome:
     """Push to a registry that is not ECR, with the user's own Docker credentials."""
-    from byoc_cli import image_ref
     from byoc_cli.console.push_view import PushView
     from byoc_cli.contract import image as rules
     from byoc_cli.engine.push import manifest_type_in_registry
     from byoc_cli.engine.sending import Sender
 
-    reference, image = found
-    target = image_ref.parse(to).tagged
-    if target.digest:
-        raise UsageError(f"--to {to}: a push goes to a tag, not to a digest", hint="--to REGISTRY/NAME:TAG")
-    repository = str(image_ref.ImageRef(target.host, target.path))
+    reference, image = session.image(given, project)
+    repository = str(replace(target, tag=""))
     if dry_run:
         return Outcome({"to": str(target)}, lambda console: console.result(f"push {reference} to {target}"))
     session.console.log(f"pushing {reference} to {target}, with your own Docker login")
@@ -245,46 +244,17 @@ def _elsewhere(session: Session, found: tuple[str, Image], to: str, file: Path |
         "digest": digest,
         "media_type": media_type,
     }
-    _write(file, f"{uri}\n")
+    _write(file, [uri], data)
     return Outcome(data, lambda console: console.result(uri))
 
 
-# -- options ----------------------------------------------------------------------------------------------------------
-
-
-def _account_ids(values: Sequence[str]) -> tuple[str, ...]:
-    for value in values:
-        if not (value.isascii() and value.isdigit() and len(value) == 12):
-            raise UsageError(f"--allow-account {value}: an account is 12 digits", hint="--allow-account 123456789012")
-    return tuple(values)
-
-
-def _severity(value: str, *, wait: bool) -> str:
-    from byoc_cli.cloud.orders import SEVERITIES
-
-    if value and value.upper() not in SEVERITIES:
-        known = ", ".join(SEVERITIES).lower()
-        raise UsageError(f"--fail-on {value}: there is no such severity", hint=f"one of: {known}")
-    if value and not wait:
-        raise UsageError("--fail-on needs --wait-scan: findings come some time after the push", hint="add --wait-scan")
-    return value
-
-
-def _check_writable(file: Path | None) -> None:
-    """A file that cannot be written is said before a gigabyte goes up."""
-    if file and (file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK)):
-        raise UsageError(f"--image-ref-file {file} cannot be written", hint="give a file in a folder that exists")
-
-
-def _write_references(file: Path | None, results: Sequence[PushResult]) -> None:
-    _write(file, "".join(f"{result.uri}\n" for result in results))
-
-
-def _write(file: Path | None, text: str) -> None:
-    if file:
+def _write(file: Path | None, references: Sequence[str], data: object) -> None:
+    """Write what was pushed, a line for each; where nothing was, the file stays what it is."""
+    if file and references:
+        text = "".join(f"{reference}\n" for reference in references)
         try:
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ByocError(
-                f"it was pushed, but {file} cannot be written\n{error.strerror}\n{text}".rstrip()
+                f"it was pushed, but {file} cannot be written\n{error.strerror}\n{text}".rstrip(), result=data
             ) from error

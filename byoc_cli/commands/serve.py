@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byoc_cli.commands.options import EnvOption, GpusOption, ImageArgument, Outcome, Session, environment, gpus, refuse
+from byoc_cli.commands.options import (
+    EnvOption,
+    GpusOption,
+    ImageArgument,
+    Outcome,
+    Session,
+    environment,
+    gpus,
+    refuse,
+    region,
+)
 from byoc_cli.contract import hosting
+from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.local.hosting import Endpoint, EndpointRequest
@@ -41,8 +52,21 @@ def serve(
         float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
     ] = hosting.STARTUP_TIMEOUT_SECONDS,
     gpus_: GpusOption = "none",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The container's own port, without the limits of a real endpoint.")
+    ] = False,
+    data_capture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Append each request and its answer, as data capture does.", show_default=False
+        ),
+    ] = None,
 ) -> Outcome:
     """Serve a model as SageMaker does: `IMAGE serve`, the model read-only at /opt/ml/model, ready when /ping is 200.
+
+    Before the container stands a local endpoint with SageMaker's limits: 25 MB a request, 60 s an answer, 8 minutes a
+    stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
+    takes it for SageMaker.
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
@@ -50,14 +74,27 @@ def serve(
     """
     from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
 
+    if raw and data_capture:
+        raise UsageError("--raw has no data capture", hint="leave one of them out")
     project = session.project()
-    request = _request(session, project, image, model, port)
+    # All that can be wrong with the words is said before anything is looked up or made.
+    session.reference(image, project)
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
-    request = _with(request, environment=variables, gpus=gpus(gpus_), startup_timeout=startup_timeout, detached=detach)
+    number = gpus(gpus_)
+    request = replace(
+        _request(session, project, image, model, port),
+        environment=variables,
+        gpus=number,
+        startup_timeout=startup_timeout,
+        detached=detach,
+        raw=raw,
+        capture=_capture_file(data_capture),
+        region=region(),
+    )
     session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
     if detach:
-        ready = serve_detached(session.engine, project, request, session.console)
+        ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
     with serving(session.engine, project, request, session.console) as (ready, container):
@@ -68,6 +105,7 @@ def serve(
         else:
             session.console.result(ready.url)
         until_it_ends(container)
+        session.console.log("the endpoint was stopped")
     return Outcome()
 
 
@@ -84,10 +122,15 @@ def _request(session: Session, project: Project, image: str, model: str, port: i
     return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
 
 
-def _with(request: EndpointRequest, **changes: object) -> EndpointRequest:
-    from dataclasses import replace
+def _capture_file(path: Path | None) -> Path | None:
+    """Make the file now: what cannot be written is said before anything starts."""
+    if path is None:
+        return None
+    from byoc_cli.local.gateway.capture import Capture
 
-    return replace(request, **changes)  # type: ignore[arg-type]
+    path = path.expanduser().resolve()
+    Capture(path).close()
+    return path
 
 
 def _data(ready: Endpoint) -> dict[str, object]:

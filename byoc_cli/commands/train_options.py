@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse
+from byoc_cli.commands.options import Session, environment, gpus, pairs, path_of, refuse, region
+from byoc_cli.commands.own_credentials import check_possible
+from byoc_cli.commands.profiles import started_as
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +82,18 @@ CheckpointsOption = Annotated[
         metavar="DIR", help="Start with these checkpoints, and bring them up to date afterwards.", show_default=False
     ),
 ]
+PlatformFilesOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-platform-files", help="Leave out the files that no document names: init-config.json, NAME-manifest, …"
+    ),
+]
+AwsCredentialsOption = Annotated[
+    bool,
+    typer.Option(
+        "--aws-credentials", help="Let the containers use your AWS credentials, which they get as in the cloud."
+    ),
+]
 IsolationOption = Annotated[bool, typer.Option("--network-isolation", help="No network but to the other hosts.")]
 EntrypointOption = Annotated[
     list[str],
@@ -118,8 +131,12 @@ class Given:
     interrupt_after: str = ""
     checkpoints: Path | None = None
     network_isolation: bool = False
+    platform_files: bool = True
+    aws_credentials: bool = False
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    profile: str = ""
+    entry_script: str = ""
 
 
 def requested(session: Session, project: Project, reference: str, given: Given) -> TrainingJob:
@@ -143,16 +160,20 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         metrics=settings.metrics,
         instance_type=given.instance_type or settings.instance_type,
         instance_count=given.instance_count or settings.instance_count,
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=region(),
         entrypoint=words(given.entrypoint, "--entrypoint") or settings.entrypoint,
         arguments=words(given.arguments, "--arguments") or settings.arguments,
         network_isolation=given.network_isolation,
+        platform_files=given.platform_files,
         max_runtime=seconds(given.max_runtime, "--max-runtime"),
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),
     )
+    job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
+    if given.aws_credentials:
+        check_possible(job)
     return job
 
 
@@ -170,6 +191,16 @@ def resources(session: Session, job: TrainingJob, given: Given) -> list[Resource
     if found[0].note:
         session.console.log(found[0].note)
     return found
+
+
+def make_checkpoints(folder: Path) -> None:
+    """Make the folder of --checkpoints where it is not there: the first job of several starts without any."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
+        ) from error
 
 
 def fetched(session: Session, channels: Sequence[Channel]) -> list[Channel]:
@@ -235,16 +266,9 @@ def _sizes(given: Given):  # type: ignore[no-untyped-def]
 
 
 def _checkpoints(folder: Path | None) -> Path | None:
-    """The folder of --checkpoints, made where it is not there: the first job of several starts without any."""
-    if folder is None:
-        return None
-    path = folder.expanduser().resolve()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--checkpoints {folder}: there can be no such folder\n{error.strerror}", hint="--checkpoints DIR"
-        ) from error
+    path = folder.expanduser().resolve() if folder else None
+    if path and path.exists() and not path.is_dir():
+        raise UsageError(f"--checkpoints {folder}: that is not a folder", hint="--checkpoints DIR")
     return path
 
 

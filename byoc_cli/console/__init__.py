@@ -6,6 +6,7 @@ terminal (NO_COLOR, TERM=dumb and FORCE_COLOR are rich's own business). rich is 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -72,9 +73,19 @@ class Console:
         return not (self._stderr.isatty() or os.environ.get("FORCE_COLOR"))
 
     @property
+    def _utf8(self) -> bool:
+        """Whether stdout can show any character; a stream without bytes below can."""
+        return (getattr(self._stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+
+    @property
     def terminal(self) -> bool:
         """Whether stdout is a terminal."""
         return self._stdout.isatty()
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked: stdin and stderr are a terminal."""
+        return self._stdin.isatty() and self._stderr.isatty()
 
     def muted(self) -> Console:
         """The same, saying warnings and errors only."""
@@ -84,19 +95,21 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print a result for people and for `$(…)`."""
-        self._stdout.write(text + "\n")
-        self._stdout.flush()
+        with _written():
+            self._stdout.write(text + "\n")
+            self._stdout.flush()
 
     def json(self, content: Any) -> None:
         """Print a result for programs: one JSON document on one line, readable on a terminal."""
         indent = 2 if self._stdout.isatty() else None
-        self.result(json.dumps(content, indent=indent, ensure_ascii=False))
+        self.result(json.dumps(content, indent=indent, ensure_ascii=not self._utf8))
 
     def raw(self, data: bytes) -> None:
         """Print bytes as they are."""
-        self._stdout.flush()
-        self._binary(self._stdout).write(data)
-        self._binary(self._stdout).flush()
+        with _written():
+            self._stdout.flush()
+            self._binary(self._stdout).write(data)
+            self._binary(self._stdout).flush()
 
     @property
     def width(self) -> int:
@@ -118,9 +131,10 @@ class Console:
     def bars(self, pairs: Sequence[tuple[str, float]]) -> None:
         """Print (name, share of 1) as bars, the first one marked."""
         width = max(len(name) for name, _ in pairs)
+        full, parts = ("█", " ▏▎▍▌▋▊▉") if self._utf8 else ("#", " " * 8)
         for index, (name, share) in enumerate(pairs):
             eighths = round(max(0.0, min(1.0, share)) * _BAR_WIDTH * 8)
-            bar = ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip().ljust(_BAR_WIDTH)
+            bar = (full * (eighths // 8) + parts[eighths % 8]).rstrip().ljust(_BAR_WIDTH)
             line = f"{name:<{width}}  {bar}  {share:7.2%}"
             self.out.print(line, style="bold green" if index == 0 else None, highlight=False, markup=False)
 
@@ -185,14 +199,17 @@ class Console:
             self.err.print("[cyan]hint:[/cyan] ", end="")
             self.err.print(hint, markup=False, highlight=False, soft_wrap=True)
 
-    def confirm(self, question: str, *, otherwise: str) -> bool:
-        """Ask on a terminal; elsewhere `otherwise` (an option) says how to answer beforehand.
+    def confirm(self, question: str, *, about: Sequence[str], otherwise: str) -> bool:
+        """List what it is about and ask on a terminal; elsewhere `otherwise` (an option) answers beforehand.
 
         Raises:
             UsageError: there is nobody to ask.
 
         """
-        if not (self._stdin.isatty() and self._stderr.isatty()):
+        listing = Console(stderr=self._stderr)  # with -q, too: nobody should say yes to what is not shown
+        for line in about:
+            listing.log(line)
+        if not self.interactive:
             raise UsageError("nobody is there to be asked (no terminal)", hint=f"say {otherwise}")
         self.err.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
         return self._stdin.readline().strip().lower() in {"y", "yes"}
@@ -209,6 +226,18 @@ class Console:
     @staticmethod
     def _binary(stream: TextIO) -> Any:
         return getattr(stream, "buffer", None) or _Decoding(stream)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say that a result could not be printed: a full disk, a closed stdout. A reader that is gone is another thing."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: stdout is closed
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ByocError(f"the result cannot be written to stdout\n{reason}", hint="see where stdout goes") from error
 
 
 class _Decoding:
@@ -263,6 +292,14 @@ class _Meter:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def forgive(*streams: TextIO) -> None:
+    """Let no character be an error: a terminal that is not UTF-8, a file's name that is none."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            # In UTF-8 a name's own bytes come out again; elsewhere what cannot be shown is a question mark.
+            stream.reconfigure(errors="surrogateescape" if stream.encoding.lower().startswith("utf") else "replace")
 
 
 def _rich(stream: TextIO) -> RichConsole:

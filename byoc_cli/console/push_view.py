@@ -53,7 +53,7 @@ class PushView:
             self._count(at)
             if self._draws:
                 self._bars = self._bars or _Bars(self.console)
-                self._bars.draw(at, self._sent)
+                self._bars.draw(at, self._sent, self._speed())
             else:
                 self._print(at)
 
@@ -98,19 +98,20 @@ class _Bars:
             progress.TextColumn("{task.description}"),
             progress.BarColumn(30),
             progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
+            # rich's own column starts anew when a total changes, and ends with a question mark.
+            progress.TextColumn("{task.fields[speed]}"),
             console=console.err,
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._total: TaskID | None = None
 
-    def draw(self, at: LayerProgress, sent: dict[str, tuple[int, int]]) -> None:
+    def draw(self, at: LayerProgress, sent: dict[str, tuple[int, int]], speed: str) -> None:
         if self._total is None:
             self._progress.start()
-            self._total = self._progress.add_task("total", total=None)
+            self._total = self._progress.add_task("total", total=None, speed="")
         if at.layer not in self._tasks:
-            self._tasks[at.layer] = self._progress.add_task(at.layer, total=None)
+            self._tasks[at.layer] = self._progress.add_task(at.layer, total=None, speed="")
         done, total = sent.get(at.layer, (0, 0))
         self._progress.update(
             self._tasks[at.layer],
@@ -121,7 +122,7 @@ class _Bars:
             visible=not at.status.startswith(_THERE),
         )
         done, total = _sum(sent)
-        self._progress.update(self._total, completed=done, total=total or None)
+        self._progress.update(self._total, completed=done, total=total or None, speed=speed if total else "")
 
     def stop(self) -> None:
         self._progress.stop()

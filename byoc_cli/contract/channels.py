@@ -76,12 +76,17 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def local_uri(name: str) -> str:
+    """Where data of this machine looks as if it lay."""
+    return f"{S3}{LOCAL_BUCKET}/{name}"
+
+
 def manifest_lines(name: str, uri: str, root: str, keys: Iterable[str]) -> str:
     """Make the text of `NAME-manifest`: the key prefix without bucket, then a URI for every object (T-22).
 
     `uri` is what the channel was given, `root` the URI that `keys` are relative to; both "" for data of this machine,
     which looks as if it lay in `s3://amzn-s3-demo-local/NAME/`.
     """
-    uri = uri or f"{S3}{LOCAL_BUCKET}/{name}"
+    uri = uri or local_uri(name)
     root = root or f"{uri}/"
     return "".join(f"{line}\n" for line in (bucket_and_key(uri)[1], *(root + key for key in keys)))

@@ -12,12 +12,21 @@ INVOCATIONS_PATH = "/invocations"
 PING_TIMEOUT_SECONDS = 2.0  # H-10
 STARTUP_TIMEOUT_SECONDS = 480.0  # H-11
 INVOCATION_TIMEOUT_SECONDS = 60.0  # H-20
+STREAM_TIMEOUT_SECONDS = 480.0  # H-20: of a streamed answer
+PING_INTERVAL_SECONDS = 2.0  # H-24
+PING_USER_AGENT = "AHC/2.0"  # H-24
+ACCEPT_SECONDS = 0.25  # H-13
 STOP_GRACE_SECONDS = 30  # H-07
 MAX_PAYLOAD_BYTES = 25 * 1024 * 1024  # H-21
 OLD_MAX_PAYLOAD_BYTES = 6 * 1024 * 1024  # H-21: older documents and the API model
 
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"  # H-16
 TARGET_MODEL_HEADER = "X-Amzn-SageMaker-Target-Model"
+
+TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
+    "each container in Amazon CloudWatch, resolve the issue, and try again."
+)
 
 _VARIABLE = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_]*$")
 
@@ -30,10 +39,7 @@ def model_error(status: int, message: str) -> str:
 
 def timeout_error() -> str:
     """What InvokeEndpoint says after 60 s (H-20)."""
-    return (
-        'ModelError: Received server error (0) from primary with message "Your invocation timed out while '
-        'waiting for a response from container primary."'
-    )
+    return model_error(0, TIMED_OUT)
 
 
 def cannot_start() -> str:

@@ -13,7 +13,12 @@ OUTPUT_DATA = "/opt/ml/output/data"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 RESOURCE_CONFIG_FILE = "resourceconfig.json"  # all lower case on disk (T-14)
 INPUT_DATA_CONFIG_FILE = "inputdataconfig.json"
-CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"  # only where checkpoints are configured (T-21)
+# What no document names (T-21); the last one only where checkpoints are configured.
+INIT_CONFIG_FILE = "init-config.json"
+JOB_CONFIG_FILE = "trainingjobconfig.json"
+UPSTREAM_CONFIG_FILE = "upstreamoutputdataconfig.json"
+METRICS_CONFIG_FILE = "metric-definition-regex.json"
+CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"
 FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
 
 

@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from byoc_cli.contract import paths
-
 COMMAND = "train"  # T-01
 STOP_GRACE_SECONDS = 120  # T-40
 FAILURE_REASON_CHARACTERS = 1024  # T-32
 MAX_RUNTIME_SECONDS = 2_419_200  # 28 days (T-42)
+DEFAULT_MAX_RUNTIME_SECONDS = 86_400  # where a request says nothing
 DEFAULT_INSTANCE_TYPE = "ml.m5.xlarge"
 NETWORK_INTERFACE = "eth0"  # what a bridge network gives, and what real jobs show (T-18)
 INSTANCE_GROUP = "homogeneousCluster"  # T-16
@@ -35,6 +34,11 @@ class ChannelConfig:
 def host(number: int) -> str:
     """Name the `number`th host of a job, counted from 1 (T-17)."""
     return f"algo-{number}"
+
+
+def host_number(name: str) -> int:
+    """Tell the number in a host's name."""
+    return int(name.removeprefix("algo-"))
 
 
 def command(entrypoint: Sequence[str], arguments: Sequence[str]) -> tuple[Sequence[str] | None, Sequence[str]]:
@@ -86,11 +90,6 @@ def input_data_config_json(channels: Mapping[str, ChannelConfig]) -> str:
     return json.dumps({name: entry(channel) for name, channel in channels.items()})
 
 
-def checkpoint_config_json() -> str:
-    """checkpointconfig.json, where the job has a CheckpointConfig (T-21, T-52)."""
-    return json.dumps({"LocalPath": paths.CHECKPOINTS})
-
-
 def job_arn(name: str, region: str, account: str) -> str:
     """The job's ARN, its name in lower case (T-24)."""
     return f"arn:aws:sagemaker:{region}:{account}:training-job/{name.lower()}"
@@ -105,6 +104,15 @@ def environment(name: str, region: str, account: str, *, gpu: bool) -> dict[str,
         "DMLC_INTERFACE": NETWORK_INTERFACE,
     }
     return platform if gpu else platform | {"NVIDIA_VISIBLE_DEVICES": "void"}
+
+
+def credentials_environment(uri: str, token: str) -> dict[str, str]:
+    """What leads an AWS SDK to a credentials endpoint that wants `token` as its Authorization (T-28).
+
+    The platform's own is AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, a path at port 80 of 169.254.170.2, which not
+    everybody can listen on.
+    """
+    return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri, "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}
 
 
 def failure_reason(failure_file: str, exit_code: int, *, out_of_memory: bool) -> str:
@@ -166,11 +174,24 @@ def command_problems(entrypoint: Sequence[str], arguments: Sequence[str]) -> lis
     return problems
 
 
+def metric_problems(metrics: Mapping[str, str]) -> list[str]:
+    """What CreateTrainingJob would refuse of MetricDefinitions (T-70)."""
+    problems = []
+    if len(metrics) > 40:
+        problems.append(f"{len(metrics)} metrics; at most 40 are allowed (T-70)")
+    for name, regex in metrics.items():
+        if not 1 <= len(name) <= 255:
+            problems.append(f"metric '{name[:40]}…': its name has {len(name)} characters, 1 to 255 are allowed (T-70)")
+        if not 1 <= len(regex) <= 500:
+            problems.append(f"metric '{name}': its regex has {len(regex)} characters, 1 to 500 are allowed (T-70)")
+    return problems
+
+
 def runtime_problems(seconds: float | None) -> list[str]:
     """What CreateTrainingJob would refuse of MaxRuntimeInSeconds (T-42)."""
     if seconds is None or 1 <= seconds <= MAX_RUNTIME_SECONDS:
         return []
-    return [f"a maximal run time of {seconds:g} s; 1 s to 28 days are allowed (T-42)"]
+    return [f"a maximal run time of {seconds:,.12g} s; 1 s to 28 days are allowed (T-42)"]
 
 
 def environment_problems(variables: Mapping[str, str]) -> list[str]:

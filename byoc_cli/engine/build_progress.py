@@ -82,11 +82,14 @@ class Plain:
         self.watcher = watcher
         self.rest: list[str] = []
         self._started: set[str] = set()
+        self._repeated = False
 
     def feed(self, line: str) -> None:
         """Take one line."""
+        # Between two such rules an old client says again what a step that failed printed last.
+        self._repeated ^= line == "------"
         found = re.match(r"#(\d+) (.*)", line)
-        if not found:
+        if not found or self._repeated:
             self.rest.append(line)
             return
         step, text = found[1], found[2]

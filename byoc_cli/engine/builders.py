@@ -30,7 +30,7 @@ class Builder:
         return {
             "buildx": f"BuildKit (docker buildx {version}, {self.client})",
             "buildkit": f"BuildKit (docker {version}, {self.client})",
-            "classic": "the classic builder (no BuildKit found: no cache or secret mounts; install docker-buildx)",
+            "classic": "the classic builder (no cache or secret mounts; install docker-buildx for them)",
         }[self.kind]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import MachineError
 
@@ -22,8 +22,8 @@ def logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]
     The CLI asks a credential helper, a script that prints what stands in our child's environment. The rest of the
     user's Docker configuration (contexts, plugins, other registries) is seen through links.
     """
-    own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    with tempfile.TemporaryDirectory(prefix="byoc-login-") as name:
+    own = _folder()
+    with scratch("login") as name:
         folder = Path(name)
         for entry in own.iterdir() if own.is_dir() else ():
             if entry.name != "config.json":
@@ -46,6 +46,20 @@ def logged_in(credentials: Mapping[str, Credentials]) -> Iterator[dict[str, str]
             for host, login in credentials.items()
         }
         yield {"DOCKER_CONFIG": name, "PATH": f"{name}{os.pathsep}{os.environ.get('PATH', '')}"} | answers
+
+
+def check() -> None:
+    """See that the user's Docker configuration can be read, if there is one.
+
+    Raises:
+        MachineError: it cannot.
+
+    """
+    _read(_folder() / "config.json")
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -26,6 +27,7 @@ class DockerContainer:
         self.id = container_id
         self.name = name
         self._output: Iterator[tuple[bytes | None, bytes | None]] = iter(())
+        self._signalled = threading.Event()
 
     def put(self, folder: str, tar: bytes | Iterable[bytes]) -> None:
         with faults.translated():
@@ -60,11 +62,33 @@ class DockerContainer:
             timeout=self.api.timeout,
         )
 
+    def connect(self, network: str) -> None:
+        with faults.translated():
+            self.api.connect_container_to_network(self.id, network)
+
     def start(self) -> None:
         with faults.translated():
             # Attached before the start, so that not a byte is missed.
             self._output = self.api.attach(self.id, stdout=True, stderr=True, stream=True, demux=True)
-            self.api.start(self.id)
+            threading.Thread(target=self._listen, name=f"signals of {self.name}", daemon=True).start()
+            try:
+                self.api.start(self.id)
+            except BaseException:
+                self._let_go()
+                raise
+
+    def _listen(self) -> None:
+        """Notice signals until the container is removed: an engine remembers 256 events only, of all containers."""
+        wanted = {"container": self.id, "event": ["kill", "destroy"]}
+        # Whatever breaks it off: `was_signalled` asks, too.
+        with (
+            suppress(docker.errors.APIError, requests.RequestException, OSError, ValueError),
+            closing(self.api.events(filters=wanted, decode=True)) as events,
+        ):
+            for event in events:
+                if event.get("Action") == "destroy":
+                    return
+                self._signalled.set()
 
     def output(self) -> Iterator[tuple[Stream, bytes]]:
         with faults.translated():
@@ -73,6 +97,12 @@ class DockerContainer:
                     yield "stdout", stdout
                 if stderr:
                     yield "stderr", stderr
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the connection of the attach, which docker-py leaves to the garbage collector."""
+        with suppress(AttributeError, OSError, docker.errors.DockerException):  # what was never attached has no close
+            self._output.close()  # type: ignore[attr-defined]
 
     def wait(self) -> Exit:
         with faults.translated():
@@ -85,6 +115,8 @@ class DockerContainer:
         return None if state["Status"] in {"created", "running", "paused", "restarting"} else exit_of(state)
 
     def was_signalled(self) -> bool:
+        if self._signalled.is_set():
+            return True
         with faults.translated():
             row = self.api.inspect_container(self.id)
             # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until

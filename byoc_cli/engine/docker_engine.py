@@ -15,6 +15,8 @@ import docker.types
 from byoc_cli.engine import faults, overlays
 from byoc_cli.engine.docker_container import DockerContainer
 from byoc_cli.engine.docker_rows import architecture_of, container_of, image_of, thing_of
+from byoc_cli.engine.dockerfile import SECRETS_STAGE
+from byoc_cli.engine.owner import OWNER_LABEL
 from byoc_cli.engine.types import (
     BASE_LABEL,
     BASE_REPOSITORY,
@@ -23,6 +25,7 @@ from byoc_cli.engine.types import (
     EngineInfo,
     Image,
     Mount,
+    NameTaken,
     Thing,
 )
 from byoc_cli.errors import ByocError
@@ -112,11 +115,15 @@ class DockerEngine:
                     labels=dict(spec.labels),
                     environment=dict(spec.environment),
                     ports=list(spec.ports),
+                    tty=spec.terminal,
+                    stdin_open=spec.terminal,
                     host_config=self._host_config(spec),
                     networking_config=self._networking(spec),
                 )
             except docker.errors.ImageNotFound as error:
                 raise ByocError(f"there is no image '{spec.image}' here", hint="byoc build") from error
+            except docker.errors.APIError as error:
+                raise (self._taken(spec.name) if error.status_code == 409 else error) from None
         return DockerContainer(self.api, made["Id"], spec.name)
 
     def container(self, name: str) -> DockerContainer:
@@ -127,9 +134,19 @@ class DockerEngine:
                 raise ByocError(f"there is no container '{name}'", hint="byoc ps") from error
         return DockerContainer(self.api, found["Id"], found["Name"].lstrip("/"))
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        pool = docker.types.IPAMPool(subnet=subnet, gateway=gateway or None)
+        ipam = docker.types.IPAMConfig(pool_configs=[pool]) if subnet else None
         with faults.translated():
-            self.api.create_network(name, driver="bridge", labels=dict(labels), internal=internal)
+            try:
+                # An engine before 25 lets two networks have one name, unless it is asked to look.
+                self.api.create_network(
+                    name, driver="bridge", labels=dict(labels), internal=internal, ipam=ipam, check_duplicate=True
+                )
+            except docker.errors.APIError as error:
+                raise (self._taken(name) if error.status_code == 409 else error) from None
 
     def remove_network(self, name: str) -> None:
         with faults.translated(), suppress(docker.errors.NotFound):
@@ -158,13 +175,36 @@ class DockerEngine:
             ]
         return containers + networks + volumes
 
+    def secret_holders(self) -> list[Thing]:
+        with faults.translated():
+            rows = self.api.images(SECRETS_STAGE, filters={"label": OWNER_LABEL})
+        return [
+            thing_of("image", tag, {"Name": tag, "Labels": row.get("Labels")})
+            for row in rows
+            for tag in row.get("RepoTags") or []
+        ]
+
     def remove(self, thing: Thing) -> None:
         if thing.type == "container":
             DockerContainer(self.api, thing.id, thing.name).remove()
         elif thing.type == "network":
             self.remove_network(thing.id)
+        elif thing.type == "image":
+            with faults.translated(), suppress(docker.errors.NotFound):
+                self.api.remove_image(thing.id, force=True)
         else:
             self.remove_volume(thing.name)
+
+    def _taken(self, name: str) -> NameTaken:
+        """Say who has a name: a job's container and network have the same."""
+        labels: Mapping[str, str] = {}
+        with suppress(docker.errors.NotFound):
+            labels = self.api.inspect_container(name)["Config"].get("Labels") or {}
+        project = labels.get(PROJECT_LABEL)
+        return NameTaken(
+            f"the name '{name}' is taken\n" + (f"by a job or an endpoint of {project}" if project else "not by byoc"),
+            hint="choose another --name, or try again; `byoc ps --all` shows what runs",
+        )
 
     def _host_config(self, spec: ContainerSpec) -> Any:
         return self.api.create_host_config(
@@ -177,6 +217,7 @@ class DockerEngine:
             mem_limit=spec.memory or None,
             memswap_limit=spec.memory or None,  # of memory and swap together: no swap
             shm_size=spec.shm_size or None,
+            volumes_from=[spec.volumes_from] if spec.volumes_from else None,
         )
 
     def _networking(self, spec: ContainerSpec) -> Any:

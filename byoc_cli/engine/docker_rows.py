@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Exit, Image, Thing
+from byoc_cli.engine.types import IMAGE_LABEL, JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Exit, Image, Thing
 
 
 def exit_of(state: Mapping[str, Any]) -> Exit:
@@ -45,7 +45,7 @@ def container_of(row: Mapping[str, Any]) -> Thing:
         row["Id"],
         {"Name": row["Names"][0].lstrip("/"), "Labels": row["Labels"]},
         state=row["State"],
-        image=row["Image"],
+        image=(row["Labels"] or {}).get(IMAGE_LABEL) or row["Image"],
         created=float(row["Created"]),
         ports=ports,
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, UsageError
 
 SECRETS_STAGE = "byoc-secrets"
 
@@ -44,10 +44,20 @@ class Dockerfile:
     arguments: Mapping[str, str | None] = field(default_factory=dict)
 
     def target(self, name: str) -> int:
-        """Return the index of the stage to build: by name or number, the last with ""."""
+        """Return the index of the stage to build: by name or number, the last with "".
+
+        Raises:
+            UsageError: there is no such stage; names those that there are.
+
+        """
         for index, stage in enumerate(self.stages):
             if name and name.lower() in {stage.name.lower(), str(index)}:
                 return index
+        if name:
+            named = ", ".join(stage.name for stage in self.stages if stage.name)
+            raise UsageError(
+                f"there is no stage '{name}' in the Dockerfile", hint=f"its stages: {named or 'none has a name'}"
+            )
         return len(self.stages) - 1
 
     def needed(self, target: str = "") -> list[int]:

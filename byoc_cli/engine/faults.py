@@ -10,7 +10,7 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from byoc_cli.engine.types import CannotStart, ContainerGone, EngineGone
+from byoc_cli.engine.types import CannotStart, ContainerGone, EngineGone, SubnetTaken
 from byoc_cli.errors import ByocError, MachineError
 
 _GONE = (
@@ -52,6 +52,13 @@ _REFUSALS: Sequence[tuple[Sequence[str], type[ByocError], str, str]] = (
         MachineError,
         "this engine has not the CPUs that were asked for",
         "leave --instance-type out",
+    ),
+    (
+        # Docker's address pools; Docker's bridges; podman.
+        ("pool overlaps", "networks have overlapping", "is already used on the host"),
+        SubnetTaken,
+        "another network has these addresses",
+        "`docker network ls` lists them",
     ),
     (
         ("no such container",),

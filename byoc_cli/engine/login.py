@@ -22,4 +22,8 @@ def docker_login(host: str, user: str, password: str) -> None:
     command = [clients[0], "login", "--username", user, "--password-stdin", host]
     ran = subprocess.run(command, input=password, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
-        raise MachineError(f"docker login to {host} failed\n{ran.stderr.strip().replace(password, '…')}")
+        said = ran.stderr.strip().replace(password, "…")
+        # The login itself was good: the client has nowhere to keep it.
+        helper = "credential" in said
+        hint = "mend the helper that ~/.docker/config.json names (credsStore, credHelpers), or take its line out"
+        raise MachineError(f"docker login to {host} failed\n{said}", hint=hint if helper else "")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker.credentials.errors
 import docker.errors
 
-from byoc_cli.engine import faults
+from byoc_cli import image_ref
+from byoc_cli.engine import client_config, faults
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.push_faults import PushFailed, helper_fault, push_fault
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import MachineError
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+ENDS = ("Pushed", "Layer already exists", "Mounted from")
+"""How the last word on a layer begins."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +53,36 @@ def push(engine: DockerEngine, repository: str, tag: str, credentials: Credentia
     """
     # Always given where we have them: without it a stale entry of config.json, or its helper, would win.
     auth = {"username": credentials.user, "password": credentials.password} if credentials else None
+    if credentials is None:
+        client_config.check()  # docker-py would go on without any login
     try:
-        with faults.translated():
+        with faults.translated(), _quiet_helpers():
             stream: Iterable[Mapping[str, Any]] = engine.api.push(
                 repository, tag=tag, stream=True, decode=True, auth_config=auth
             )
             return follow(stream, watch)
     except docker.credentials.errors.StoreError as error:  # not a DockerException
         raise helper_fault(repository, error) from error
-    except PushFailed:
+    except PushFailed as error:
+        error.hint = error.hint.replace("REGISTRY", image_ref.parse(repository).host or "docker.io")
+        raise
+    except (ValueError, KeyError) as error:  # docker-py takes whatever a helper prints for JSON
+        if credentials is None:
+            raise helper_fault(repository, f"it answers nonsense ({error})") from error
         raise
     except MachineError as error:
         # docker-py wraps a failing helper in the exception that it has for everything.
         if credentials is None and "redential" in error.message:
             raise helper_fault(repository, _said_by_helper(error.message)) from error
         raise
+
+
+@contextmanager
+def _quiet_helpers() -> Iterator[None]:
+    """Keep docker-py's warning of a helper that is missing to us: the error says it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not installed or not available in PATH")
+        yield
 
 
 def _said_by_helper(text: str) -> str:

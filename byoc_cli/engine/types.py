@@ -6,11 +6,13 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import ByocError, MachineError, UsageError
 
 PROJECT_LABEL = "byoc.project"
 KIND_LABEL = "byoc.kind"
 JOB_LABEL = "byoc.job"
+IMAGE_LABEL = "byoc.image"
+"""On a container: the name of its image, where it was made from the image's id."""
 BASE_REPOSITORY = "byoc-base"
 BASE_LABEL = "byoc.base-for"
 """On a local image of that name: the reference it stands in for where no registry answers.
@@ -46,7 +48,8 @@ class ContainerSpec:
     network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
     the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
     the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
-    limit; 64 MiB).
+    limit; 64 MiB). `volumes_from` is a container whose mounts it has as well; `terminal` gives it one, for
+    `terminal.attach`.
     """
 
     image: str
@@ -64,6 +67,8 @@ class ContainerSpec:
     cpuset: str = ""
     memory: int = 0
     shm_size: int = 0
+    volumes_from: str = ""
+    terminal: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,9 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Thing:
-    """A container, network or volume that byoc made; `state` is a container's word ("running", "exited", …)."""
+    """A container, network, volume or image that byoc made; `state` is a container's word ("running", "exited", …)."""
 
-    type: Literal["container", "network", "volume"]
+    type: Literal["container", "network", "volume", "image"]
     id: str
     name: str
     kind: str
@@ -149,6 +154,14 @@ class CannotStart(ByocError):
         self.exit_code_of_program = exit_code_of_program
 
 
+class SubnetTaken(MachineError):
+    """Another network of the engine has these addresses."""
+
+
+class NameTaken(UsageError):
+    """There is a container or a network of that name, of this project or another."""
+
+
 class ContainerGone(ByocError):
     """Somebody removed the container, and what was in it."""
 
@@ -171,6 +184,9 @@ class Container(Protocol):
 
     def stat(self, path: str) -> FileStat | None:
         """Look at one file through the container's mounts, also before the start; None where there is none."""
+
+    def connect(self, network: str) -> None:
+        """Put it on one more network, before the start; the first stays its way out, and its eth0."""
 
     def start(self) -> None:
         """Start it; output is kept from the first byte.
@@ -235,14 +251,26 @@ class Engine(Protocol):
 
         Raises:
             ByocError: there is no such image.
+            NameTaken: there is a container of that name.
 
         """
 
     def container(self, name: str) -> Container:
         """Take hold of a container that is there."""
 
-    def create_network(self, name: str, labels: Mapping[str, str], *, internal: bool = False) -> None:
-        """Create a bridge network; an internal one leads nowhere but to what is on it."""
+    def create_network(
+        self, name: str, labels: Mapping[str, str], *, internal: bool = False, subnet: str = "", gateway: str = ""
+    ) -> None:
+        """Create a bridge network; an internal one leads nowhere but to what is on it, and to its gateway.
+
+        `gateway` is the engine's machine as it is known there, an address of `subnet` ("169.254.170.0/28"); without
+        them the engine chooses.
+
+        Raises:
+            NameTaken: there is a network of that name.
+            SubnetTaken: another network has the subnet, or a part of it.
+
+        """
 
     def remove_network(self, name: str) -> None:
         """Remove a network that no running container uses; it may be gone already."""
@@ -262,6 +290,9 @@ class Engine(Protocol):
 
     def things(self, *, project: str | None = None) -> list[Thing]:
         """Everything of byoc's in the engine, of one project or of all."""
+
+    def secret_holders(self) -> list[Thing]:
+        """Images that hold secrets for the time of a build with the classic builder, of all projects."""
 
     def remove(self, thing: Thing) -> None:
         """Remove it, a container with its volumes; it may be gone already."""

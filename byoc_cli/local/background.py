@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from byoc_cli.errors import ByocError
+
+_SIGNAL_SECONDS = 0.1
 
 
 @contextmanager
@@ -33,10 +36,23 @@ def side_by_side(*calls: Callable[[], object], abandon: Callable[[], None]) -> N
     pool = ThreadPoolExecutor(max(1, len(calls)))
     futures = [pool.submit(call) for call in calls]
     try:
+        until_done(futures)
         for future in futures:
-            future.result()
+            if future.done():
+                future.result()
     except BaseException:
         abandon()
         raise
     finally:
         pool.shutdown()
+
+
+def until_done(futures: Sequence[Future[Any]]) -> None:
+    """Wait until all are done, or one has failed.
+
+    Not without end: a signal that comes just before this thread begins to wait would not wake it.
+    """
+    while True:
+        done, left = wait(futures, _SIGNAL_SECONDS, FIRST_EXCEPTION)
+        if not left or any(future.exception() for future in done):
+            return

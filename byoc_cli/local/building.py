@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,15 +16,18 @@ from byoc_cli.engine import builders, context, dockerfile
 from byoc_cli.engine.build import BuildRequest, build
 from byoc_cli.engine.build_progress import BuildWatcher
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials, Engine, Image
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.errors import ByocError, Interrupted, UsageError
 from byoc_cli.local import host_settings, runs
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
+from byoc_cli.project.settings import PLATFORM
 
 BASE_ARGUMENT = "BASE_IMAGE"
 LARGE_CONTEXT_BYTES = 200_000_000
 _KEPT_LOGS = 10
+_SOMEWHERE = "/path/to"  # where no COPY is seen to put it
 
 Login = Callable[[str], Credentials]
 """Gives the credentials for an ECR host; only called for a base image that comes from one."""
@@ -55,11 +57,16 @@ def build_project(
     """Build; gives the image's reference and the image.
 
     Raises:
-        UsageError: no Dockerfile, a wrong tag.
+        UsageError: no Dockerfile, a wrong tag, platform or target.
         ByocError: the context cannot be read, or the build failed.
 
     """
-    tag = str(image_ref.parse(options.tag or project.image).tagged)
+    tag = _tag(options.tag or project.image)
+    if not re.fullmatch(PLATFORM, options.platform or project.platform):
+        raise UsageError(
+            f"--platform {options.platform}: that is no platform of SageMaker's",
+            hint="linux/amd64, or linux/arm64 for Graviton",
+        )
     file = _parsed(project, options)
     target = options.target or project.build.target
     _look(project, file, target, progress)
@@ -82,7 +89,11 @@ def build_project(
             pull=options.pull,
             credentials=_credentials(engine, bases, login, pull=options.pull),
         )
-        return tag, build(engine, builder, request, watcher)
+        try:
+            return tag, build(engine, builder, request, watcher)
+        except (Interrupted, KeyboardInterrupt):
+            progress.log("the build was stopped; the steps that ended are in the builder's cache")
+            raise
 
 
 def stale(project: Project, image: Image) -> bool:
@@ -90,6 +101,15 @@ def stale(project: Project, image: Image) -> bool:
     if not project.dockerfile.is_file():
         return False
     return context.scan(project.root, project.dockerfile).newest > image.tagged
+
+
+def _tag(name: str) -> str:
+    reference = image_ref.parse(name).tagged
+    if reference.digest:
+        raise UsageError(
+            f"'{name}' names an image by its digest, which only a build gives", hint="for example: --tag my-model:v1"
+        )
+    return str(reference)
 
 
 def _text(project: Project) -> str:
@@ -136,7 +156,6 @@ def _look(project: Project, file: dockerfile.Dockerfile, target: str, progress: 
 def _program_warnings(project: Project, file: dockerfile.Dockerfile, target: str) -> Iterator[tuple[str, str]]:
     """CRLF or a missing execute bit on `train` and `serve`: the costliest mistakes of all (I-06)."""
     lines = [line for index in file.needed(target) for line in file.stages[index].instructions]
-    text = "\n".join(line.text for line in lines)
     for relative in context.paths(project.root, project.dockerfile):
         path = project.root / relative
         if path.name not in {training.COMMAND, hosting.COMMAND} or not path.is_file():
@@ -144,16 +163,24 @@ def _program_warnings(project: Project, file: dockerfile.Dockerfile, target: str
         inside = _place_in_image(lines, relative)
         with path.open("rb") as opened:
             first = opened.readline(4096)
-        if first.endswith(b"\r\n") and first.startswith(b"#!") and not re.search(r"dos2unix|\\r", text):
+        if first.endswith(b"\r\n") and first.startswith(b"#!") and not _mended(lines, inside, r"dos2unix|\\r"):
             yield (
                 f"{relative} has Windows line ends: its interpreter will not be found (I-06)",
                 f"convert it, or add to the Dockerfile: RUN sed -i 's/\\r$//' {inside}",
             )
-        if not os.access(path, os.X_OK) and os.name == "posix" and "chmod" not in text:
+        if not os.access(path, os.X_OK) and os.name == "posix" and not _mended(lines, inside, "chmod"):
             yield (
                 f"{relative} is not executable (I-06)",
                 f"chmod +x {relative}, or add to the Dockerfile: RUN chmod +x {inside}",
             )
+
+
+def _mended(lines: list[dockerfile.Instruction], inside: str, remedy: str) -> bool:
+    """Whether an instruction with such a remedy is about that file of the image: by its name, or among others."""
+    name = re.escape(PurePosixPath(inside).name)
+    among = r"\*|\s(-R|--recursive)\s|\bfind\b|--chmod"
+    about = "" if inside.startswith(_SOMEWHERE) else rf"(?<![\w.-]){name}(?![\w.-])|{among}"
+    return any(re.search(remedy, line.text) and re.search(about, line.text) for line in lines)
 
 
 def _place_in_image(lines: list[dockerfile.Instruction], relative: str) -> str:
@@ -179,7 +206,7 @@ def _place_in_image(lines: list[dockerfile.Instruction], relative: str) -> str:
                 )
             elif relative.startswith(clean + "/"):
                 place = str(into / relative.removeprefix(clean + "/"))
-    return place or f"/path/to/{PurePosixPath(relative).name}"
+    return place or f"{_SOMEWHERE}/{PurePosixPath(relative).name}"
 
 
 # -- what a build is offered ------------------------------------------------------------------------------------------
@@ -226,7 +253,7 @@ def _credentials(engine: Engine, bases: list[str], login: Login, *, pull: bool) 
 @contextmanager
 def _secrets(given: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """The host's CA bundle and pip configuration, and what the user gives; the latter wins."""
-    with tempfile.TemporaryDirectory(prefix="byoc-secrets-") as folder:  # readable for this user only
+    with scratch("secrets") as folder:
         offered: dict[str, Path] = {}
         if bundle := host_settings.ca_bundle(os.environ):
             offered[host_settings.CA_SECRET] = bundle

@@ -36,11 +36,15 @@ class Summary:
 
 @dataclass
 class Metrics:
-    """Collects values; `points` maps a name to (seconds since the epoch, value)s. Values come when `clock` says."""
+    """Collects values; `points` maps a name to (seconds since the epoch, value)s. Values come when `clock` says.
+
+    `no_numbers` has the first text that a regex took for a value and that is none.
+    """
 
     patterns: Mapping[str, str]
     points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
+    no_numbers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._compiled = {name: re.compile(pattern) for name, pattern in self.patterns.items()}
@@ -56,6 +60,7 @@ class Metrics:
                     try:
                         value = float(found[1])
                     except (TypeError, ValueError):
+                        self.no_numbers.setdefault(name, found[1] or "")
                         continue
                     self.points.setdefault(name, []).append((now, value))
 
@@ -77,7 +82,7 @@ class Metrics:
         That one never matched is only known of a job that has ended.
         """
         silent = [
-            (f"metric '{name}' never matched the log", f"its regex is '{self.patterns[name]}' (T-70)")
+            (self._silence(name), f"its regex is '{self.patterns[name]}' (T-70)")
             for name in (self.silent() if ended else [])
         ]
         several = [
@@ -89,6 +94,13 @@ class Metrics:
             if pattern.groups > 1
         ]
         return silent + several
+
+    def _silence(self, name: str) -> str:
+        if name in self.no_numbers:
+            return (
+                f"metric '{name}' has no value: its first group matched '{self.no_numbers[name]}', which is no number"
+            )
+        return f"metric '{name}' never matched the log"
 
     def summaries(self) -> list[Summary]:
         """Each metric in one row, in the order in which they came."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import MachineError
+from byoc_cli.local.labels import PORT_LABEL
 
 
 def check_port(engine: Engine, port: int) -> None:
@@ -32,7 +33,7 @@ def check_port(engine: Engine, port: int) -> None:
 
 def _holder(engine: Engine, port: int) -> str:
     for thing in engine.things():
-        if thing.running and port in thing.ports.values():
+        if thing.running and (port in thing.ports.values() or thing.labels.get(PORT_LABEL) == str(port)):
             return f"by the {thing.kind} '{thing.job}' of {thing.project}"
     import psutil  # late: only for this message
 

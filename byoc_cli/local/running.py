@@ -10,6 +10,7 @@ from pathlib import Path
 
 from byoc_cli.contract import hosting as hosting_rules
 from byoc_cli.contract import training
+from byoc_cli.engine import owner
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import claims, hosting, labels, runs
@@ -26,8 +27,13 @@ def containers(engine: Engine, project: Project | None) -> list[Thing]:
 
 
 def state(thing: Thing) -> str:
-    """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed."""
-    return "orphaned" if thing.running and labels.orphaned(thing) else thing.state
+    """Return a container's state for people: "orphaned" is one that runs on after its byoc was killed.
+
+    Of an endpoint "unreachable" is one whose local endpoint was killed.
+    """
+    if not thing.running:
+        return thing.state
+    return "orphaned" if labels.orphaned(thing) else hosting.state_of(thing)
 
 
 def alive(thing: Thing) -> bool:
@@ -81,32 +87,47 @@ def _grace(kind: str) -> int:
 
 @dataclass(frozen=True)
 class Waste:
-    """What `byoc clean` would remove."""
+    """What `byoc clean` would remove; `folders` are temporary ones outside of any project."""
 
     things: Sequence[Thing]
     runs: Sequence[Run]
     staging: Sequence[Path] = ()
+    folders: Sequence[Path] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.things or self.runs or self.staging or self.folders)
 
 
 def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | None) -> Waste:
     """Find what is left: ended or orphaned containers, networks and volumes that belong to none that runs, old runs.
 
     And what a killed byoc staged in a run's folder. Never what a job that runs needs; never the run that `.byoc/latest`
-    points at.
+    points at. What a killed build left, which holds secrets, is of no project and found in any.
     """
-    things = engine.things(project=None if all_projects else project.id)
-    lively = {(thing.project, thing.job) for thing in things if alive(thing)}
-    left = [thing for thing in things if (thing.project, thing.job) not in lively]
-    order = {"container": 0, "network": 1, "volume": 2}
+    things = engine.things(project=None if all_projects else project.id) + engine.secret_holders()
+    lively = {_whole(thing) for thing in things if alive(thing)}
+    left = [thing for thing in things if _whole(thing) not in lively]
+    order = {"container": 0, "network": 1, "volume": 2, "image": 3}
     alive_jobs = {job for _, job in lively}
     old = _old_runs(project, keep, alive_jobs)
-    return Waste(sorted(left, key=lambda thing: order[thing.type]), old, _left_staging(project, old, alive_jobs))
+    return Waste(
+        things=sorted(left, key=lambda thing: order[thing.type]),
+        runs=old,
+        staging=_left_staging(project, old, alive_jobs),
+        folders=owner.left_scratch(),
+    )
 
 
 def _left_staging(project: Project, old: Sequence[Run], alive: set[str]) -> list[Path]:
     """What runs that stay have staged; a job whose byoc lives may have nothing in the engine yet."""
     kept = [run for run in runs.all_runs(project) if run not in old and run.name not in alive]
     return [run.staging for run in kept if run.staging.is_dir() and not claims.claimed(run.staging)]
+
+
+def _whole(thing: Thing) -> tuple[str, str]:
+    """What it lives and dies with: its job, or nothing but itself."""
+    return (thing.project, thing.job or thing.id)
 
 
 def _old_runs(project: Project, keep: int | None, alive: set[str]) -> list[Run]:
@@ -125,3 +146,5 @@ def clean(engine: Engine, what: Waste) -> None:
         runs.remove(run)
     for folder in what.staging:
         shutil.rmtree(folder)
+    for folder in what.folders:
+        owner.remove_scratch(folder)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _SECRET_VALUE = re.compile(
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s@]+@"
 )
 REDACTED = "<redacted>"
+_STAMP = re.compile(r"-\d{4}(-\d\d){5}-\d{3}$")  # what new_job_name puts behind the image's name
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Run:
         return Run(self.folder / "hosts" / host)
 
     @property
+    def drivers(self) -> Path:
+        """The channel `sm_drivers`, where it is byoc's own (T-09)."""
+        return self.folder / "sm_drivers"
+
+    @property
     def staging(self) -> Path:
         """What only lasts as long as the job."""
         return self.folder / ".staging"
@@ -125,8 +132,19 @@ def new_job_name(image: str, now: datetime | None = None) -> str:
     return f"{base}-{stamp}"
 
 
-def create(project: Project, name: str) -> Run:
-    """Make the folder of a new job.
+def check_new(project: Project, name: str) -> None:
+    """See that a name is free, before anything takes its time.
+
+    Raises:
+        UsageError: there is a job of that name.
+
+    """
+    if run := find(project, name):
+        raise _taken(run)
+
+
+def create(project: Project, name: str, *, or_like: bool = False) -> Run:
+    """Make the folder of a new job; `or_like` takes a later name where that one, made by new_job_name, is taken.
 
     Raises:
         UsageError: there is a job of that name.
@@ -138,12 +156,18 @@ def create(project: Project, name: str) -> Run:
         run.folder.mkdir(parents=True)
         run.config.mkdir(parents=True)
     except FileExistsError as error:
-        raise UsageError(
-            f"there is a job '{name}' already\nits run is in {run.folder}", hint="choose another --name"
-        ) from error
+        if not or_like:
+            raise _taken(run) from error
+        # Two jobs that were started together: names count milliseconds.
+        time.sleep(0.001)
+        return create(project, new_job_name(_STAMP.sub("", name)), or_like=True)
     except OSError as error:
         raise ByocError(f"the run's folder cannot be made\n{error}") from error
     return run
+
+
+def _taken(run: Run) -> UsageError:
+    return UsageError(f"there is a job '{run.name}' already\nits run is in {run.folder}", hint="choose another --name")
 
 
 def prepare_home(project: Project) -> Path:

@@ -80,9 +80,18 @@ def _file_in(folder: Path) -> Path | None:
     if (folder / FILE_NAME).is_file():
         return folder / FILE_NAME
     pyproject = folder / "pyproject.toml"
-    if pyproject.is_file() and b"tool.byoc" in pyproject.read_bytes():
-        return pyproject
-    return None
+    return pyproject if pyproject.is_file() and _has_byoc(pyproject.read_bytes()) else None
+
+
+def _has_byoc(pyproject: bytes) -> bool:
+    """Whether there is a [tool.byoc], however it is spelled."""
+    if b"byoc" not in pyproject:
+        return False
+    try:
+        tool = tomllib.loads(pyproject.decode("utf-8-sig")).get("tool")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return b"tool.byoc" in pyproject  # what is wrong with the file is said when it is read
+    return isinstance(tool, dict) and "byoc" in tool
 
 
 def _table(file: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from byoc_cli import image_ref
-from byoc_cli.contract import channels, training
+from byoc_cli.contract import channels, sdk_v3, training
 from byoc_cli.errors import UsageError
 from byoc_cli.project.settings import (
     DEFAULT_PLATFORM,
@@ -29,7 +29,7 @@ from byoc_cli.project.settings import (
 
 _TRAIN_KEYS = (
     *("instance-type", "instance-count", "hyperparameters", "channels", "metrics", "environment"),
-    *("entrypoint", "arguments"),
+    *("entrypoint", "arguments", "profile", "entry-script"),
 )
 
 
@@ -66,8 +66,11 @@ class Reader:
 
     def build(self, table: Mapping[str, Any]) -> BuildSettings:
         self.known(table, "build", ["dockerfile", "args", "target"])
+        dockerfile = self.text(table, "build", "dockerfile", "Dockerfile")
+        if not dockerfile.strip():
+            raise self.wrong("build.dockerfile", "it is empty", 'for example: dockerfile = "Dockerfile"')
         return BuildSettings(
-            dockerfile=self.text(table, "build", "dockerfile", "Dockerfile"),
+            dockerfile=dockerfile,
             args=self.strings(table, "build", "args"),
             target=self.text(table, "build", "target", ""),
         )
@@ -91,7 +94,18 @@ class Reader:
             environment=self.strings(table, "train", "environment"),
             entrypoint=self.words(table, "train", "entrypoint"),
             arguments=self.words(table, "train", "arguments"),
+            profile=self.profile(table),
+            entry_script=self.text(table, "train", "entry-script", ""),
         )
+
+    def profile(self, table: Mapping[str, Any]) -> str:
+        """How the image is started (T-09)."""
+        profile = self.text(table, "train", "profile", sdk_v3.PROFILES[0])
+        if profile not in sdk_v3.PROFILES:
+            raise self.wrong("train.profile", f"'{profile}' is not known", '"image" or "sdk-v3"')
+        if profile == sdk_v3.PROFILE and ("entrypoint" in table or "arguments" in table):
+            raise self.wrong("train.profile", "ModelTrainer sets entrypoint and arguments itself", "leave them out")
+        return profile
 
     def metric(self, name: str, pattern: str) -> None:
         """A metric's value is the first capture group of its regex (T-70)."""

@@ -43,7 +43,8 @@ class ChannelSettings:
 class TrainSettings:
     """[train]; the values of hyperparameters are strings, as SageMaker hands them over (T-12).
 
-    `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments (T-02 to T-04).
+    `entrypoint` and `arguments` are ContainerEntrypoint and ContainerArguments (T-02 to T-04); `profile` is one of
+    contract.sdk_v3.PROFILES, `entry_script` what that of SDK v3 runs (T-09).
     """
 
     instance_type: str = training.DEFAULT_INSTANCE_TYPE
@@ -54,6 +55,8 @@ class TrainSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     entrypoint: Sequence[str] = ()
     arguments: Sequence[str] = ()
+    profile: str = "image"
+    entry_script: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Hyperparameters:
     """The settings of one training run. `train_steps` is written `train-steps` in hyperparameters.json."""
 
     train_steps: int = _field(100, 1, 10_000_000, "optimizer steps, counted over all resumed runs")
-    batch_size: int = _field(128, 2, 65_536, "pictures per step")
+    batch_size: int = _field(128, 2, 65_536, "pictures per step, of all hosts together")
     learning_rate: float = _field(0.24, 1e-9, 100.0, "of the kernels at the first step; falls to 0 linearly")
     momentum: float = _field(0.6, 0.0, 0.999, "of the kernels' updates")
     label_smoothing: float = _field(0.0, 0.0, 0.9, "probability spread over all classes")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from sagemaker_job import JobError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     Batch = tuple[tf.Tensor, tf.Tensor]
@@ -22,25 +22,32 @@ _FEATURES = {
 }
 
 
-def training_batches(path: Path, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Yield ([batch, 32, 32, 3] float32 from 0 to 255, [batch] int64) without end, shuffled and flipped."""
-    records = tf.data.TFRecordDataset(str(path)).shuffle(_SHUFFLE_BUFFER, seed=seed).repeat()
-    batches = records.batch(batch_size, drop_remainder=True).map(_decode)
-    return _checked(batches.map(_flip_some).prefetch(2), path)
+def training_batches(
+    paths: Sequence[Path], batch_size: int, seed: int, part: tuple[int, int] = (1, 0)
+) -> Iterator[Batch]:
+    """Yield ([batch, 32, 32, 3] float32 from 0 to 255, [batch] int64) without end, shuffled and flipped.
+
+    `part` (n, i) takes every n-th record from the i-th on.
+    """
+    records = tf.data.TFRecordDataset([str(path) for path in paths]).shard(*part)
+    batches = records.shuffle(_SHUFFLE_BUFFER, seed=seed).repeat().batch(batch_size, drop_remainder=True).map(_decode)
+    return _checked(batches.map(_flip_some).prefetch(2), paths)
 
 
-def evaluation_batches(path: Path, batch_size: int) -> Iterator[Batch]:
-    """Yield every picture once, in the file's order, in the form of `training_batches`."""
-    return _checked(tf.data.TFRecordDataset(str(path)).batch(batch_size).map(_decode).prefetch(2), path)
+def evaluation_batches(paths: Sequence[Path], batch_size: int) -> Iterator[Batch]:
+    """Yield every picture once, in the files' order, in the form of `training_batches`."""
+    records = tf.data.TFRecordDataset([str(path) for path in paths])
+    return _checked(records.batch(batch_size).map(_decode).prefetch(2), paths)
 
 
-def _checked(batches: tf.data.Dataset, path: Path) -> Iterator[Batch]:
+def _checked(batches: tf.data.Dataset, paths: Sequence[Path]) -> Iterator[Batch]:
     """Yield the batches; a file that is broken, or is not CIFAR-10, is a JobError that names it."""
     try:
         yield from batches
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         reason = re.sub(r"\{\{.*?\}\} |\[Op:.*", "", error.message.splitlines()[0]).strip()
-        raise JobError(f"{path.name} cannot be read as CIFAR-10 TFRecords: {reason}") from error
+        names = ", ".join(path.name for path in paths)
+        raise JobError(f"{names} cannot be read as CIFAR-10 TFRecords: {reason}") from error
 
 
 def _decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

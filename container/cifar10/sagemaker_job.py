@@ -6,13 +6,17 @@ No TensorFlow here: a job that is set up wrongly is refused before the slow impo
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import threading
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 ML_ROOT = Path("/opt/ml")
@@ -38,31 +42,24 @@ def read_hyperparameters(root: Path = ML_ROOT) -> dict[str, str]:
     return {str(name): value if isinstance(value, str) else json.dumps(value) for name, value in content.items()}
 
 
-def refuse_several_hosts(root: Path = ML_ROOT) -> None:
-    """Refuse a job of several hosts (T-15): each would train the same model and overwrite the others'."""
-    try:
-        config = json.loads((root / "input/config/resourceconfig.json").read_text(encoding="utf-8"))
-        hosts = list(config["hosts"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return  # a plain `docker run` has no such file
-    if len(hosts) > 1:
-        raise JobError(f"this container trains on one host, but the job has {len(hosts)}: {', '.join(hosts)}")
+def find_tfrecords(folder: Path, split: str) -> list[Path]:
+    """Return the TFRecord files of `split` in the channel's folder, or say what is wrong with the channel.
 
-
-def find_tfrecords(folder: Path, split: str) -> Path:
-    """Return the TFRecord file of `split` in the channel's folder, or say what is wrong with the channel."""
+    A split is one file, `train.tfrecords`, or several to deal to hosts, `train-0.tfrecords` and so on (T-57).
+    """
     make = "utils/generate_cifar10_tfrecords.py makes the files"
     if not folder.is_dir():
         if folder.with_name(f"{folder.name}_0").exists():  # T-61
             raise JobError(f"channel {folder.name} is in Pipe mode: this container reads files, use File or FastFile")
         raise JobError(f"channel {folder.name} is missing: there is no folder {folder} ({make})")
-    path = folder / f"{split}.tfrecords"
-    if not path.is_file():
+    paths = sorted(path for path in folder.glob(f"{split}*.tfrecords") if path.is_file())
+    if not paths:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-        raise JobError(f"channel {folder.name} has no {path.name}: it holds {found} ({make})")
-    if path.stat().st_size == 0:
-        raise JobError(f"channel {folder.name}: {path.name} is empty ({make})")
-    return path
+        raise JobError(f"channel {folder.name} has no {split}.tfrecords: it holds {found} ({make})")
+    for path in paths:
+        if path.stat().st_size == 0:
+            raise JobError(f"channel {folder.name}: {path.name} is empty ({make})")
+    return paths
 
 
 def fail(error: BaseException, root: Path = ML_ROOT) -> int:
@@ -110,3 +107,35 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return self._came
+
+
+@contextmanager
+def left_within(seconds: float, stop: StopRequest, cause: str, root: Path = ML_ROOT) -> Iterator[None]:
+    """End the process with a failure if it is still inside the block `seconds` after a stop request.
+
+    While the main thread is inside TensorFlow, waiting for another host, Python runs no signal handler: `stop` stays
+    false. But a signal's number is written to the wakeup file at once, and another thread reads it.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    left = threading.Event()
+
+    def watch() -> None:
+        os.read(reader, 1)
+        if not left.wait(seconds):
+            os._exit(fail(JobError(cause), root))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if stop:
+        os.write(writer, b"\0")
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        left.set()
+        os.write(writer, b"\0")  # where no signal came, the thread still reads
+        watcher.join()
+        os.close(reader)
+        os.close(writer)

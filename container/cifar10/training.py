@@ -1,7 +1,8 @@
-"""One training step and its bookkeeping, on one device or on however many a `tf.distribute` strategy has."""
+"""One training step and its bookkeeping, on one host or, in step with the others, on one of several."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,6 +14,7 @@ from resnet_model import CLASS_COUNT, build_resnet
 from sagemaker_job import JobError
 
 if TYPE_CHECKING:
+    from hosts import Hosts
     from hyperparameters import Hyperparameters
 
 # Measured on 100 steps: the scales, offsets and dense layer learn best at a fifth of the kernels' rate.
@@ -23,12 +25,16 @@ class Trainer:
     """A network, its optimizer and the running means of its metrics.
 
     The step is a plain function under `strategy.run`, not `Model.fit`: Keras 3's fit does not work under the
-    multi-worker strategy, and here it is no faster.
+    multi-worker strategy, and here it is no faster. Of several hosts each takes its share of a batch, normalises it by
+    its own statistics, and applies the sum of all gradients; so weights and optimizer stay the same on all of them.
+    What is said to be of all hosts must be called by all, in the same order: it waits for the others.
     """
 
-    def __init__(self, settings: Hyperparameters, strategy: tf.distribute.Strategy | None = None) -> None:
+    def __init__(self, settings: Hyperparameters, hosts: Hosts, strategy: tf.distribute.Strategy | None = None) -> None:
         self.settings = settings
         self.step = 0
+        self._hosts = hosts
+        self._part = hosts.share(settings.batch_size) / settings.batch_size
         self._strategy = strategy or tf.distribute.get_strategy()
         keras.utils.set_random_seed(settings.seed)
         with self._strategy.scope():
@@ -38,13 +44,15 @@ class Trainer:
             )
             self._optimizer = Muon(schedule, settings.momentum, _ADAM_RATIO)
             self._optimizer.build(self.model.trainable_variables)
-            self._loss = keras.metrics.Mean()
-            self._accuracy = keras.metrics.SparseCategoricalAccuracy()
+        # Not of the strategy: the chief evaluates alone.
+        self._loss = keras.metrics.Mean()
+        self._accuracy = keras.metrics.SparseCategoricalAccuracy()
         self._train_graph = tf.function(self._train_replicas)
         self._evaluate_graph = tf.function(self._evaluate_replicas, reduce_retracing=True)
+        self._sum_graph = tf.function(self._sum_replicas)
 
     def take_step(self, batch: Any) -> None:
-        """Take one optimizer step on ([batch, 32, 32, 3] float32 from 0 to 255, [batch] int64)."""
+        """Take one optimizer step on this host's ([share, 32, 32, 3] float32 from 0 to 255, [share] int64)."""
         self._train_graph(batch)
         self.step += 1
 
@@ -60,8 +68,8 @@ class Trainer:
         return loss, accuracy
 
     def metrics_line(self) -> str:
-        """Return the line that byoc.toml's expressions read: means since the last one."""
-        loss, accuracy = self.take_means()
+        """Return the line that byoc.toml's expressions read: means of all hosts since the last one."""
+        loss, accuracy = (float(mean) for mean in self._sum_of_hosts([mean * self._part for mean in self.take_means()]))
         if not np.isfinite(loss):
             raise JobError(
                 f"the loss is {loss} at step {self.step}: give a lower learning-rate than {self.settings.learning_rate}"
@@ -70,19 +78,52 @@ class Trainer:
         return f"step={self.step} loss={loss:.4f} accuracy={accuracy:.4f} learning_rate={rate:.6f}"
 
     def state(self) -> list[np.ndarray]:
-        """Return all variables, for a checkpoint."""
+        """Return all variables, for a checkpoint: the same arrays however many hosts there are."""
         return [np.asarray(variable) for variable in self._variables()]
 
     def resume(self, checkpoint: Checkpoint | None) -> None:
-        """Take over a checkpoint, if there is one."""
-        if checkpoint is None:
+        """Take over the chief's checkpoint, if it has one; the other hosts get it from the chief."""
+        if not self.any_host(checkpoint is not None):
             return
         variables = self._variables()
-        check_shapes(checkpoint, [tuple(variable.shape) for variable in variables])
-        for variable, array in zip(variables, checkpoint.arrays, strict=True):
-            variable.assign(array)
-        self.step = checkpoint.step
+        if checkpoint is not None:
+            check_shapes(checkpoint, [tuple(variable.shape) for variable in variables])
+            _assign(variables, checkpoint.arrays)
+        self._share_out(variables, 1.0 if self._hosts.is_chief else 0.0)
+        self.step = int(self._optimizer.iterations.numpy())
         print(f"resumed from the checkpoint of step {self.step}", flush=True)
+
+    def any_host(self, condition: object) -> bool:
+        """Whether `condition` is true on any of all hosts."""
+        return bool(self._sum_of_hosts([float(bool(condition))])[0])
+
+    def settle_statistics(self) -> None:
+        """Give all hosts the mean of their batch normalisations' moving averages, the only variables that differ."""
+        self._share_out(self.model.non_trainable_variables, self._part)
+
+    def part_from_hosts(self) -> None:
+        """Wait until all hosts are done: TensorFlow would take one that leaves earlier for a lost one."""
+        with contextlib.suppress(tf.errors.OpError):  # the chief's last answer may be lost with it; its end is its own
+            self.any_host(False)
+
+    def _share_out(self, variables: list[keras.Variable], part: float) -> None:
+        """Set variables to the sum of `part` times their value over all hosts."""
+        if self._hosts.count > 1:
+            parts = [tf.cast(variable.value, tf.float32) * part for variable in variables]
+            _assign(variables, self._sum_of_hosts(parts))
+
+    def _sum_of_hosts(self, values: list[Any]) -> list[Any]:
+        """Sum numbers or float32 tensors over all hosts."""
+        if self._hosts.count == 1:
+            return values
+        return list(self._sum_graph([tf.convert_to_tensor(value, tf.float32) for value in values]))
+
+    def _sum_replicas(self, tensors: list[tf.Tensor]) -> Any:
+        def add(tensors: list[tf.Tensor]) -> Any:
+            here = [tf.identity(tensor) for tensor in tensors]  # the reduction wants to know their device
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
+
+        return self._strategy.run(add, args=(tensors,))
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self._optimizer.variables]
@@ -97,8 +138,10 @@ class Trainer:
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
             loss = self._mean_loss(labels, logits, self.settings.label_smoothing)
+            # The optimizer sums the gradients over the hosts before it updates anything.
+            part = loss * self._part
         variables = self.model.trainable_variables
-        self._optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self._optimizer.apply_gradients(zip(tape.gradient(part, variables), variables, strict=True))
         self._loss.update_state(loss)
         self._accuracy.update_state(labels, logits)
 
@@ -110,3 +153,8 @@ class Trainer:
     def _mean_loss(self, labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
         targets = tf.one_hot(labels, CLASS_COUNT) * (1 - smoothing) + smoothing / CLASS_COUNT
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+
+def _assign(variables: list[keras.Variable], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

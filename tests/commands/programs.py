@@ -30,7 +30,7 @@ def fail(box: Box) -> Printed:
 
 
 def serve(box: Box) -> Printed:
-    """Answers /ping, and /invocations with the request's length; "bad" in the body is a 400."""
+    """Answers /ping, and /invocations with the request's length; "bad" in the body is a 400, "lie" no JSON."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -40,6 +40,8 @@ def serve(box: Box) -> Printed:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if b"bad" in body:
                 self._reply(400, b"wrong shape")
+            elif b"lie" in body:
+                self._reply(200, b"<html>")
             else:
                 self._reply(200, json.dumps({"bytes": len(body), "type": self.headers["Content-Type"]}).encode())
 

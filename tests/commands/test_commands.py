@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from byoc_cli.app import main
 from byoc_cli.commands.options import Doors
+from byoc_cli.engine.types import JOB_LABEL, PROJECT_LABEL, ContainerSpec
 from byoc_cli.errors import ByocError, Interrupted, MachineError, UsageError
 from tests.commands import programs
 from tests.commands.conftest import Byoc
@@ -173,6 +178,9 @@ def test_a_build_that_fails(byoc: Byoc, image: FakeEngine, buildx: Callable[[str
         (["build", "--build-arg", "A"], "--build-arg A: there is no '='"),
         (["build", "--secret", "id=x"], "--secret id=x: it needs an id and a file"),
         (["build", "--secret", "id=x,src=nothing"], "--secret id=x,src=nothing: there is no such file or folder"),
+        (["build", "--secret", "id=x,src=."], "--secret id=x,src=. cannot be read\nit is not a file: /"),
+        (["build", "--target", "nosuch"], "there is no stage 'nosuch' in the Dockerfile"),
+        (["build", "--platform", "windows/amd64"], "--platform windows/amd64: that is no platform of SageMaker's"),
     ],
 )
 def test_a_build_that_is_asked_for_wrongly(byoc: Byoc, words: list[str], message: str) -> None:
@@ -332,6 +340,62 @@ def test_the_same_name_twice(byoc: Byoc, image: FakeEngine) -> None:
 # -- serve, ps, logs, stop, predict ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "nosuch", "--env", "A-B=1"], "environment variable 'A-B'"),
+        (["serve", "nosuch", "--gpus", "x"], "--gpus x is wrong"),
+        (["serve", "nosuch", "--env-file", "nowhere"], "--env-file nowhere cannot be read"),
+        (["serve", "Not An Image", "--model", "nowhere"], "'Not An Image' is not an image name"),
+        (["push", "nosuch", "--region", "us west 2"], "'us west 2' is no AWS region"),
+        (["push", "nosuch", "--region", "us-west-2", "--repository", "No"], "error: 'No' is no name"),
+        (["push", "Not An Image", "--region", "us-west-2"], "'Not An Image' is not an image name"),
+        (["push", "nosuch", "--to", "x.example/y", "--tag", "z"], "--to is for other registries"),
+        (["local-train", "--build", "--name", "bad name"], "job name 'bad name'"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_is_looked_up(words: list[str], message: str) -> None:
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(words, fails_with(AssertionError("the engine was asked")))
+    assert code == 2
+    assert message in out.getvalue()
+
+
+def test_a_job_s_name_that_is_taken_is_refused_before_the_build(byoc: Byoc, image: FakeEngine) -> None:
+    byoc("local-train", "--name", "j")
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(["local-train", "--build", "--name", "j"], fails_with(AssertionError("the engine was asked")))
+    assert (code, "there is a job 'j' already" in out.getvalue()) == (2, True)
+
+
+def test_an_env_file_s_wrong_line_is_named(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "env").write_text("A=1\n=b\n")
+    ran = byoc("serve", "--env-file", "env")
+    assert (ran.code, ran.stderr.splitlines()[0]) == (2, "error: --env-file env: =b: there is no name")
+
+
+def test_without_any_project_the_hint_is_not_to_build(
+    byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ran = byoc("local-train")
+    assert (ran.code, ran.stderr.splitlines()[-1]) == (1, "hint: go to the folder of your Dockerfile, or name an image")
+
+
+def test_a_container_of_that_name_is_not_touched_whosever_it_is(byoc: Byoc, image: FakeEngine) -> None:
+    image.create_network("byoc-j", {PROJECT_LABEL: "/another/project", JOB_LABEL: "j"})
+    image.create(
+        ContainerSpec("my-model:latest", ["serve"], "byoc-j", {PROJECT_LABEL: "/another/project", JOB_LABEL: "j"})
+    )
+    ran = byoc("local-train", "--name", "j")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "error: the name 'byoc-j' is taken\n" in ran.stderr
+    assert sorted(thing.type for thing in image.things()) == ["container", "network"]
+
+
 @pytest.fixture
 def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
     """A detached endpoint's URL."""
@@ -339,6 +403,44 @@ def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
     assert ran.code == 0, ran.stderr
     assert set(ran.data) == {"endpoint", "name", "container", "model", "ready_seconds"}
     return str(ran.data["endpoint"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("--network-isolation",), 2, "error: --aws-credentials with --network-isolation: an isolated job has no"),
+        (("--instance-count", "14"), 2, "error: --aws-credentials with 14 hosts: its endpoint has room for 13"),
+        (
+            (),
+            3,
+            "error: there are no AWS credentials\nneither in the environment nor in ~/.aws\n\nhint: `aws configure`",
+        ),
+    ],
+)
+def test_aws_credentials_that_cannot_be_given(
+    byoc: Byoc, image: FakeEngine, project: Path, words: tuple[str, ...], code: int, error: str
+) -> None:
+    ran = byoc("local-train", "--aws-credentials", *words)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert error in ran.stderr
+    assert image.specs == []
+    assert not (project / ".byoc").exists(), "it is said before anything is made"
+
+
+def test_whose_credentials_a_job_may_use_is_said(
+    byoc: Byoc, image: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE1ABCD")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET-MARKER")
+    byoc("local-train")
+    assert not any("CREDENTIALS" in name for name in image.specs[0].environment), "nothing without being asked"
+    image.sees_files = False  # an engine elsewhere, where nobody reaches an endpoint of this machine
+    ran = byoc("local-train", "--aws-credentials")
+    assert ran.code == 3
+    assert "the job may use your AWS credentials: those of the environment, access key …ABCD\n" in ran.stderr
+    assert "error: --aws-credentials is not possible with this engine\nthe engine is on another machine" in ran.stderr
+    assert "MARKER" not in ran.stderr
+    assert image.empty
 
 
 def test_serve_detached_prints_where_it_answers(byoc: Byoc, image: FakeEngine, port: int) -> None:
@@ -428,6 +530,18 @@ def test_an_archive_is_unpacked_for_the_model(byoc: Byoc, engine: FakeEngine, pr
     assert engine.empty
 
 
+def test_an_archive_that_breaks_off_is_named(byoc: Byoc, image: FakeEngine, project: Path, port: int) -> None:
+    (project / "w").write_bytes(os.urandom(100_000))
+    with tarfile.open(project / "whole.tar.gz", "w:gz") as tar:
+        tar.add(project / "w", "w")
+    (project / "model.tar.gz").write_bytes((project / "whole.tar.gz").read_bytes()[:50_000])
+    ran = byoc("serve", "--model", "model.tar.gz", "--port", str(port))
+    assert (ran.code, ran.stdout) == (1, "")
+    assert f"error: {project / 'model.tar.gz'} cannot be unpacked\n" in ran.stderr
+    assert "hint: make it anew: tar -czf model.tar.gz" in ran.stderr
+    assert image.empty
+
+
 def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port: int) -> None:
     def press() -> None:
         deadline = time.monotonic() + 5
@@ -446,8 +560,9 @@ def test_ctrl_c_stops_a_foreground_endpoint(byoc: Byoc, image: FakeEngine, port:
 
 def test_ps_lists_what_is_in_the_engine(byoc: Byoc, endpoint: str, port: int) -> None:
     (row,) = byoc("ps", "--json").data
-    assert set(row) == {"name", "kind", "state", "image", "container", "port", "created", "project"}
+    assert set(row) == {"name", "kind", "host", "state", "image", "container", "port", "created", "project"}
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "running", port)
+    assert row["image"] == "my-model:latest", "by its name, not by its id"
     table = byoc("ps").stdout.splitlines()
     assert table[0].split() == ["NAME", "KIND", "STATE", "PORT", "AGE"]
     assert table[1].split()[:4] == [row["name"], "endpoint", "running", str(port)]
@@ -498,12 +613,34 @@ def test_predict_writes_a_file(byoc: Byoc, endpoint: str, project: Path) -> None
     assert (project / "answer").read_text() == '{"bytes": 3, "type": "text/csv"}'
 
 
+def test_predict_writes_bytes_to_stdout(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv", "-o", "-")
+    assert (ran.code, ran.stdout) == (0, '{"bytes": 3, "type": "text/csv"}')
+    assert not (project / "-").exists()
+
+
+def test_an_answer_that_cannot_be_written_is_no_traceback(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("1,2")
+    ran = byoc("predict", "a.csv", "-o", "/dev/full")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "error: the answer cannot be written to /dev/full\nNo space left on device\n\nhint: -o FILE" in ran.stderr
+
+
 def test_predict_repeated(byoc: Byoc, endpoint: str, project: Path) -> None:
     (project / "a.csv").write_text("1,2")
     data = byoc("predict", "a.csv", "--repeat", "5", "--json").data
     assert set(data) == {"requests", "p50", "p95", "p99", "requests_per_second"}
     assert data["requests"] == 5
     assert 0 < data["p50"] <= data["p95"] <= data["p99"]
+
+
+def test_predict_repeated_does_not_count_what_is_no_answer(byoc: Byoc, endpoint: str, project: Path) -> None:
+    (project / "a.csv").write_text("lie")
+    for words in (["a.csv"], ["a.csv", "--repeat", "3"]):
+        ran = byoc("predict", *words)
+        assert (ran.code, ran.stdout) == (1, "")
+        assert "error: the answer is not JSON, though it says application/json" in ran.stderr
 
 
 def test_an_error_of_the_container_comes_with_its_log(byoc: Byoc, endpoint: str, project: Path) -> None:
@@ -532,7 +669,13 @@ def test_predict_starts_an_endpoint_where_there_is_a_model(byoc: Byoc, image: Fa
         (["nothing.csv"], 2, "there is no file 'nothing.csv'"),
         (["."], 2, "is a folder, not a file"),
         (["Dockerfile", "byoc.toml", "-o", "x"], 2, "-o takes one response"),
+        (["Dockerfile", "-o", "."], 2, "-o .: that is a folder"),
+        (["Dockerfile", "-o", "nowhere/x"], 2, "-o nowhere/x: there is no folder nowhere"),
+        (["Dockerfile", "-o", "x", "--repeat", "2"], 2, "-o takes one response, and --repeat gives many"),
         (["Dockerfile", "-H", "nonsense"], 2, "--header nonsense: there is no '='"),
+        (["Dockerfile", "-H", "A=日"], 2, "--header A=日: the value of 'A' has a character that no header may have"),
+        (["Dockerfile", "-H", "bad name=x"], 2, "--header bad name=x: 'bad name' is not the name of a header"),
+        (["Dockerfile", "--url", "127.0.0.1:1", "--content-type", "text/日"], 2, "the value of 'Content-Type' has"),
         (["Dockerfile", "--url", "127.0.0.1:1"], 3, "nothing answers at http://127.0.0.1:1"),
     ],
 )
@@ -551,12 +694,14 @@ def no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
+CLEANED = ("containers", "networks", "volumes", "images", "staging", "runs", "folders")
+
+
 def test_clean_asks_and_without_a_terminal_refuses(byoc: Byoc, image: FakeEngine, project: Path) -> None:
     byoc("local-train", "--name", "j")
     ran = byoc("clean", "--keep", "0")
     assert ran.code == 0, "the latest completed one is kept, so there is nothing to ask"
-    nothing: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": [], "staging": [], "runs": []}
-    assert byoc("clean", "--json").data == nothing
+    assert byoc("clean", "--json").data == {key: [] for key in CLEANED}
     byoc("local-train", "--name", "k")
     ran = byoc("clean", "--keep", "0")
     assert (ran.code, ran.stdout) == (2, "")
@@ -588,7 +733,17 @@ def test_doctor_without_an_engine(capfd: pytest.CaptureFixture[str], words: list
     assert "error: this machine is not ready: engine" in err
     assert "start it" in out
     if "--json" in words:
-        assert {row["name"]: row["result"] for row in json.loads(out)["findings"]}["engine"] == "fail"
+        assert {row["name"]: row["result"] for row in json.loads(out)}["engine"] == "fail", (
+            "a list, as if all were well"
+        )
+
+
+@pytest.mark.usefixtures("no_client")
+def test_doctor_does_not_send_to_the_doctor(capfd: pytest.CaptureFixture[str]) -> None:
+    main(["doctor"], fails_with(MachineError("it is not running", hint="is it? `byoc doctor` looks at this machine")))
+    remedy = capfd.readouterr().out.partition("fail engine: it is not running\n")[2].splitlines()[0]
+    assert "byoc doctor" not in remedy
+    assert "systemctl start docker" in remedy
 
 
 @pytest.mark.usefixtures("no_client")
@@ -624,3 +779,43 @@ def test_two_connections_are_one(engine: FakeEngine) -> None:
 
     main(["local-train"], Doors(connect=count))  # type: ignore[arg-type]
     assert opened == [1]
+
+
+def test_raw_is_the_container_s_own_port(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    assert byoc("serve", "--detach", "--raw", "--port", str(port)).code == 0
+    assert image.specs[-1].ports == {8080: port}
+    assert "byoc.port" not in image.specs[-1].labels
+    assert byoc("ps", "--json").data[0]["port"] == port
+    ran = byoc("serve", "--raw", "--data-capture", "x")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "--raw has no data capture" in ran.stderr
+
+
+def test_an_endpoint_s_port_is_its_local_endpoint_s(byoc: Byoc, image: FakeEngine, endpoint: str, port: int) -> None:
+    assert image.specs[-1].ports == {8080: 0}
+    assert image.specs[-1].labels["byoc.port"] == str(port)
+    assert endpoint == f"http://127.0.0.1:{port}"
+
+
+def test_a_local_endpoint_that_was_killed_is_said(byoc: Byoc, image: FakeEngine, port: int) -> None:
+    byoc("serve", "--detach", "--raw", "--port", str(port))
+    (life,) = image.lives.values()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        life.spec = replace(life.spec, labels={**life.spec.labels, "byoc.port": str(nobody.getsockname()[1])})
+        ran = byoc("ps", "--json")
+        assert ran.data[0]["state"] == "unreachable"
+        assert "is gone, its container runs on\nhint: byoc stop " in ran.stderr
+        assert byoc("stop").code == 0
+    assert image.empty
+
+
+def test_data_capture_is_relative_to_the_current_folder(
+    byoc: Byoc, image: FakeEngine, port: int, project: Path
+) -> None:
+    assert byoc("serve", "--detach", "--data-capture", "c.jsonl", "--port", str(port)).code == 0
+    (project / "a.csv").write_text("1,2")
+    assert byoc("predict", "a.csv", "--json").code == 0
+    (line,) = (project / "c.jsonl").read_text().splitlines()
+    assert json.loads(line)["captureData"]["endpointInput"]["data"] == "1,2"
+    assert byoc("serve", "--data-capture", "nowhere/c.jsonl").code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,17 +62,34 @@ def test_version(byoc: Byoc) -> None:
 def test_a_slip_is_exit_code_2_with_a_suggestion(byoc: Byoc, words: list[str], suggestion: str) -> None:
     ran = byoc(*words)
     assert (ran.code, ran.stdout) == (2, "")
-    assert suggestion in ran.stderr
+    assert re.fullmatch(r"error: no such (command|option).*\n\nhint: did you mean .*\?\n", ran.stderr)
+    assert suggestion in ran.stderr.partition("hint: ")[2]
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["serve", "--port", "0"], ["serve", "--port", "x"], ["predict"], ["logs", "--tail", "-1"], ["ps", "extra"]],
+    ("words", "said"),
+    [
+        (
+            ["serve", "--port", "0"],
+            "invalid value for '--port' (env var: 'BYOC_PORT'): 0 is not in the range 1<=x<=65535",
+        ),
+        (["serve", "--port", "x"], "invalid value for '--port' (env var: 'BYOC_PORT'): 'x' is not a whole number"),
+        (["serve", "--startup-timeout", "x"], "invalid value for '--startup-timeout': 'x' is not a number"),
+        (["predict"], "missing argument 'FILE...'"),
+        (["logs", "--tail", "-1"], "invalid value for '--tail': -1 is not in the range x>=0"),
+        (["ps", "extra"], "got unexpected extra argument(s) (extra)"),
+        (["build", "--nothing-like-it"], "no such option: --nothing-like-it"),
+    ],
 )
-def test_a_value_that_is_none_is_exit_code_2(byoc: Byoc, words: list[str]) -> None:
+def test_a_value_that_is_none_is_exit_code_2_in_our_words(byoc: Byoc, words: list[str], said: str) -> None:
     ran = byoc(*words)
     assert (ran.code, ran.stdout) == (2, "")
-    assert ran.stderr
+    assert ran.stderr.replace(" / '-n'", "") == f"error: {said}\n\nhint: byoc {words[0]} -h\n"
+
+
+def test_an_option_without_its_value_is_exit_code_2(byoc: Byoc) -> None:
+    ran = byoc("build", "--tag")
+    assert (ran.code, ran.stderr) == (2, "error: option '--tag' requires an argument\n\nhint: byoc -h\n")
 
 
 def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
@@ -82,6 +100,42 @@ def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
         f"assert [main(words) for words in {words!r}] == [0] * {len(words)}\n"
         "print(sorted(set(sys.argv[1:]) & set(sys.modules)), file=sys.stderr)\n"
     )
-    heavy = ["docker", "boto3", "botocore", "rich", "requests", "urllib3", "PIL", "matplotlib", "psutil", "isal"]
+    heavy = [
+        "docker",
+        "boto3",
+        "botocore",
+        "rich",
+        "requests",
+        "urllib3",
+        "PIL",
+        "matplotlib",
+        "psutil",
+        "isal",
+        "aiohttp",
+    ]
     ran = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">/dev/full", 1, "error: the result cannot be written to stdout\nNo space left on device\n\nhint: "),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_a_stdout_that_takes_nothing(tmp_path: Path, redirection: str, code: int, said: str) -> None:
+    run = tmp_path / ".byoc/runs/job"
+    run.mkdir(parents=True)
+    (run / "job.json").write_text('{"TrainingJobName": "job", "TrainingJobStatus": "Completed"}')
+    ran = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m byoc_cli runs {redirection}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code
+    assert ran.stderr.startswith(said)
+    assert "Traceback" not in ran.stderr

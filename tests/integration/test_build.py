@@ -128,11 +128,39 @@ def test_a_signal_ends_a_build(
 
     assert (ran.code, ran.stdout) == (code, "")
     assert "Traceback" not in ran.stderr
+    assert ran.stderr.endswith("the build was stopped; the steps that ended are in the builder's cache\n")
     assert docker_client.api.images(f"byoc-never:{tag}") == []
     assert list(Path(builder["TMPDIR"]).iterdir()) == [], "no Dockerfile and no secret is left behind"
     assert dangling(docker_client) == set()
     if builder["BYOC_BUILDER"] != "buildx" and os.geteuid() == 0:
         wait_for(lambda: not sleeping(f"{100 + number}.1"), 15, lambda: "the step goes on in the engine")
+
+
+def test_after_a_kill_the_build_ends_and_clean_removes_what_it_left(
+    byoc: Byoc, builder: dict[str, str], steps: Path, tag: str, docker_client: docker.DockerClient
+) -> None:
+    env = builder | {"PIP_INDEX_URL": "https://someone:PASSWORD-MARKER@packages.invalid/simple"}
+    words = ("build", "--target", "slow", "--tag", f"byoc-never:{tag}", "--build-arg", "SECONDS=109.1", "-v")
+    live = byoc.start(*words, cwd=steps, env=env)
+    live.until("    begun")
+    temporary = Path(builder["TMPDIR"])
+    assert byoc("clean", "--yes", "--json", cwd=steps, env=env).json()["folders"] == [], "it is in use"
+    left = {str(path) for path in temporary.iterdir()}
+    held = dangling(docker_client)
+    assert left
+    assert bool(held) == (builder["BYOC_BUILDER"] == "classic")
+    live.send(signal.SIGKILL)
+    live.process.wait()
+
+    cleaned = byoc("clean", "--yes", "--json", cwd=steps, env=env).json()
+
+    assert set(cleaned["folders"]) == left
+    assert list(temporary.iterdir()) == []
+    assert held <= set(cleaned["images"])
+    assert held & dangling(docker_client) == set()
+    if builder["BYOC_BUILDER"] != "buildx" and os.geteuid() == 0:
+        wait_for(lambda: not sleeping("109.1"), 15, lambda: "the step goes on in the engine")
+    assert docker_client.api.images(f"byoc-never:{tag}") == []
 
 
 def sleeping(seconds: str) -> bool:

@@ -115,7 +115,7 @@ def test_a_job_that_was_killed_can_be_stopped(byoc: Byoc, project: Path) -> None
 
 def slow_request(port: int, answers: list[int], seconds: float = 1.5) -> None:
     """Post a request that takes its time; for a thread of its own."""
-    headers = {"X-Act": f"sleep:{seconds}"}
+    headers = {"X-Amzn-SageMaker-Custom-Attributes": f"sleep:{seconds}"}
     answers.append(requests.post(f"http://127.0.0.1:{port}/invocations", b"x", headers=headers, timeout=30).status_code)
 
 
@@ -188,5 +188,6 @@ def test_a_killed_endpoint_is_found_and_removed(byoc: Byoc, project: Path, free_
     live.process.wait()
     row = byoc("ps", "--json", cwd=project).json()[0]
     assert (row["kind"], row["state"], row["port"]) == ("endpoint", "orphaned", free_port)
+    assert not row["image"].startswith("sha256:")
     assert byoc("clean", "--yes", "--json", cwd=project).json()["containers"] == [row["container"]]
     wait_for(lambda: byoc("ps", "--json", cwd=project).json() == [])

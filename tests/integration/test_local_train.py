@@ -134,7 +134,10 @@ def test_hyperparameters_are_strings(seen: dict[str, Any]) -> None:
 
 
 def test_the_other_configuration_files(seen: dict[str, Any]) -> None:
-    assert set(seen["config"]) == {"hyperparameters.json", "resourceconfig.json", "inputdataconfig.json"}
+    assert set(seen["config"]) == {
+        *("hyperparameters.json", "resourceconfig.json", "inputdataconfig.json", "init-config.json"),
+        *("trainingjobconfig.json", "upstreamoutputdataconfig.json", "metric-definition-regex.json"),
+    }
     assert json.loads(seen["config"]["resourceconfig.json"]) == {
         "current_host": "algo-1",
         "current_instance_type": "ml.c5.large",

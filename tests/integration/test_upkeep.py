@@ -74,7 +74,9 @@ def test_clean_keeps_what_it_should(byoc: Byoc, project: Path) -> None:
     runs = project / ".byoc" / "runs"
     nothing = byoc("clean", "--json", cwd=project)
     assert nothing.code == 0
-    assert nothing.json() == {"containers": [], "networks": [], "volumes": [], "staging": [], "runs": []}
+    assert {**nothing.json(), "folders": []} == {
+        key: [] for key in ("containers", "networks", "volumes", "images", "staging", "runs", "folders")
+    }
     assert "there is nothing to clean" in nothing.stderr
 
     asked = byoc("clean", "--keep", "1", cwd=project)

@@ -220,6 +220,22 @@ def test_a_failure_before_any_step_shows_the_builder_s_word(
     assert caught.value.message == "the build failed\ndockerfile parse error on line 1: unknown instruction: FORM"
 
 
+def test_a_syntax_line_that_no_registry_answers_has_a_remedy(
+    cli: Cli, engine: DockerEngine, request_: BuildRequest
+) -> None:
+    vertex = {
+        "digest": "a",
+        "name": "resolve image config for docker.io/docker/dockerfile:1",
+        "started": "2026-11-23T19:13:23Z",
+        "completed": "2026-11-23T19:13:24Z",
+        "error": "no such host",
+    }
+    with pytest.raises(BuildFailed) as caught:
+        build(engine, cli.builder("buildx", json.dumps({"vertexes": [vertex]}), 1), request_, Seen())
+    assert "`# syntax=…`" in caught.value.hint
+    assert caught.value.hint.endswith(f"full output: {request_.log}")
+
+
 def test_a_client_that_says_nothing(cli: Cli, engine: DockerEngine, request_: BuildRequest) -> None:
     with pytest.raises(BuildFailed, match="the build failed\nthe builder ended"):
         build(engine, cli.builder("buildx", "", 1), request_, Seen())

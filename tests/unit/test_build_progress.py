@@ -171,6 +171,21 @@ def test_plain() -> None:
     assert reader.rest[-1].startswith("ERROR: failed to solve: ")
 
 
+def test_plain_of_an_old_client_says_the_last_line_without_a_newline_again() -> None:
+    seen = Seen()
+    reader = Plain(seen)
+    lines = ["#5 [2/2] RUN printf half; exit 3", "#5 0.608 half", "#5 ERROR: exit code: 3"]
+    lines += ["------", " > [2/2] RUN printf half; exit 3:", "#5 0.608 half", "------", "exit code: 3"]
+    for line in lines:
+        reader.feed(line)
+    assert seen.events == [
+        ("started", "5", "[2/2] RUN printf half; exit 3"),
+        ("output", "5", "half\n"),
+        ("failed", "5", "exit code: 3"),
+    ]
+    assert reader.rest == lines[3:]
+
+
 # The classic API's messages of the same build (Docker 20.10).
 CLASSIC: list[dict[str, Any]] = [
     {"stream": "Step 1/3 : FROM base:1"},

@@ -127,6 +127,42 @@ def test_what_is_well_or_cared_for_is_no_warning(world: World, data: bytes, mode
     assert world.warned == []
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "warned"),
+    [
+        ("FROM x\nCOPY train /usr/bin/\nRUN chmod +x /entrypoint.sh /trainer train.py\n", 2),
+        ("FROM x\nCOPY train serve /usr/bin/\nRUN chmod +x /usr/bin/serve && dos2unix /usr/bin/serve\n", 2),
+        ("FROM x\nCOPY train /usr/bin/\nRUN chmod +x /usr/bin/train && sed -i 's/\\r$//' /usr/bin/train\n", 0),
+        ("FROM x\nCOPY . /app\nRUN chmod -R +x /app && dos2unix /app/*\n", 0),
+        ("FROM x\nCOPY --chmod=755 train /usr/bin/\nRUN find / -name '*' -exec dos2unix {} +\n", 0),
+    ],
+)
+def test_i06_a_remedy_for_another_file_is_none(world: World, dockerfile: str, warned: int) -> None:
+    program(world, "train", b"#!/bin/sh\r\n", 0o644)
+    world.build(dockerfile)
+    assert len(world.warned) == warned
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "hint"),
+    [
+        (BuildOptions(target="nosuch"), "there is no stage 'nosuch' in the Dockerfile", "its stages: one"),
+        (BuildOptions(target="2"), "there is no stage '2' in the Dockerfile", "its stages: one"),
+        (BuildOptions(platform="windows/amd64"), "--platform windows/amd64: that is no platform", "linux/amd64"),
+        (BuildOptions(platform="amd64"), "--platform amd64: that is no platform", "linux/amd64"),
+        (BuildOptions(tag=f"x@sha256:{'0' * 64}"), "names an image by its digest", "--tag my-model:v1"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_the_builder_is_asked(
+    world: World, options: BuildOptions, said: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        world.build("FROM x AS one\nFROM one\n", options)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+    assert not (world.bin / "words").exists()
+
+
 def test_what_is_ignored_is_no_warning(world: World) -> None:
     program(world, "old/train", b"#!/bin/sh\r\n", 0o644)
     (world.root / ".dockerignore").write_text("old\n")

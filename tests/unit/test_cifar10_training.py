@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,7 +20,6 @@ from sagemaker_job import (
     failure_text,
     find_tfrecords,
     read_hyperparameters,
-    refuse_several_hosts,
 )
 
 
@@ -71,18 +69,6 @@ def test_hyperparameters_json_may_be_absent_but_not_broken(tmp_path: Path) -> No
             read_hyperparameters(tmp_path)
 
 
-def test_several_hosts_are_refused(tmp_path: Path) -> None:
-    refuse_several_hosts(tmp_path)
-    config = tmp_path / "input" / "config"
-    config.mkdir(parents=True)
-    for hosts in (["algo-1"], ["algo-1", "algo-2"]):
-        (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": hosts}))
-        if len(hosts) == 1:
-            refuse_several_hosts(tmp_path)
-    with pytest.raises(JobError, match="the job has 2: algo-1, algo-2"):
-        refuse_several_hosts(tmp_path)
-
-
 def test_a_channel_says_what_it_lacks(tmp_path: Path) -> None:
     channel = tmp_path / "training"
     with pytest.raises(JobError, match="channel training is missing"):
@@ -97,7 +83,7 @@ def test_a_channel_says_what_it_lacks(tmp_path: Path) -> None:
     (channel / "train.tfrecords").touch()
     with pytest.raises(JobError, match=r"train\.tfrecords is empty"):
         find_tfrecords(channel, "train")
-    assert find_tfrecords(channel, "eval") == channel / "eval.tfrecords"
+    assert find_tfrecords(channel, "eval") == [channel / "eval.tfrecords"]
 
 
 def test_the_job_is_refused_before_tensorflow_is_imported(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore import exceptions as boto
 
@@ -55,6 +57,9 @@ def answer(code: str, message: str = "said", operation: str = "CreateRepository"
             "The config profile (nope) could not be found",
             "`aws configure list-profiles` lists them",
         ),
+        (boto.ConfigParseError(path="~/.aws/config"), MachineError, "Unable to parse config file", "look into "),
+        (boto.InvalidConfigError(error_msg="no such source_profile"), MachineError, "", "look into ~/.aws/config"),
+        (boto.MissingDependencyException(msg="awscrt"), MachineError, "awscrt", "install it, or log in another way: "),
         (boto.SSOTokenLoadError(error_msg="Token for s does not exist"), MachineError, "", "log in again: "),
         (boto.UnauthorizedSSOTokenError(), MachineError, "", "log in again: `aws sso login`"),
         (boto.TokenRetrievalError(provider="sso", error_msg="expired"), MachineError, "", "log in again: "),
@@ -110,6 +115,9 @@ def test_before_aws_could_answer(error: Exception, kind: type[ByocError], said: 
         ("PermanentRedirect", UsageError, "the bucket is in another region: set AWS_REGION"),
         ("InvalidObjectState", ByocError, "it is archived"),
         ("SlowDown", ByocError, "AWS asks for fewer requests"),
+        ("InvalidTagParameterException", UsageError, "see the message"),
+        ("RegionDisabledException", MachineError, "enable the region for this account"),
+        ("ServerException", ByocError, "AWS itself fails; try again"),
         ("NobodyKnowsThisException", ByocError, ""),
     ],
 )
@@ -125,6 +133,14 @@ def test_a_proxy_s_page_has_a_number_for_a_code(code: str) -> None:
     fault = translated(answer(code, "Bad Gateway"))
     assert type(fault) is MachineError
     assert fault.message == (f"x cannot be done\nnot AWS but something in between answered, with HTTP status {code}")
+
+
+def test_a_page_that_is_parsed_as_xml_has_no_code() -> None:
+    response: Any = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 407}}
+    error = boto.ClientError(response, "GetCallerIdentity")
+    fault = translated(error)
+    assert type(fault) is MachineError
+    assert fault.message == "x cannot be done\nnot AWS but something in between answered, with HTTP status 407"
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -133,6 +134,21 @@ def test_bars(streams: Streams) -> None:
     ]
 
 
+def test_what_stdout_cannot_show_is_shown_otherwise() -> None:
+    """The whole program, on a stdout that is not UTF-8."""
+    code = (
+        "import sys; from byoc_cli.console import Console, forgive; forgive(sys.stdout, sys.stderr); c = Console()\n"
+        "c.bars([('caf\\xe9', 0.5)]); c.result('\\xe9 \\udcff'); c.json('\\xe9'); c.log('\\xe9')"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert ran.stdout.splitlines() == [f"caf?  {'#' * 15}{' ' * 15}   50.00%".encode(), b"? ?", b'"\\u00e9"']
+    assert ran.stderr == b"?\n"
+    environment["PYTHONIOENCODING"] = "utf-8:strict"
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert ran.stdout.splitlines()[1:] == [b"\xc3\xa9 \xff", b'"\xc3\xa9"'], "a name's own bytes come out again"
+
+
 def test_nothing_is_drawn_off_a_terminal(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not streams.console().animated
     streams.err.terminal = True
@@ -154,7 +170,7 @@ def test_a_long_line_is_not_wrapped(streams: Streams) -> None:
 def test_without_a_terminal_nobody_is_asked(streams: Streams, terminals: tuple[bool, bool]) -> None:
     streams.stdin.terminal, streams.err.terminal = terminals
     with pytest.raises(UsageError, match="nobody is there to be asked") as caught:
-        streams.console().confirm("sure?", otherwise="--yes")
+        streams.console().confirm("sure?", about=["  all"], otherwise="--yes")
     assert caught.value.hint == "say --yes"
 
 
@@ -164,8 +180,9 @@ def test_without_a_terminal_nobody_is_asked(streams: Streams, terminals: tuple[b
 def test_on_a_terminal_yes_is_said_in_so_many_words(streams: Streams, answer: str, yes: bool) -> None:
     streams.stdin = Text(answer)
     streams.stdin.terminal = streams.err.terminal = True
-    assert streams.console().confirm("remove [all]?", otherwise="--yes") is yes
-    assert "remove [all]? [y/N] " in streams.err.getvalue()
+    assert streams.console(quiet=True).confirm("remove [all]?", about=["  run [a]"], otherwise="--yes") is yes
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", streams.err.getvalue())
+    assert shown == "  run [a]\nremove [all]? [y/N] ", "with --quiet, too, it is said what is asked about"
 
 
 def test_what_is_quick_shows_no_bar(streams: Streams) -> None:

@@ -183,6 +183,52 @@ def test_a_problem_never_shows_the_value(make: Callable[[dict[str, str]], list[s
     assert "s3cr3t" not in " ".join(make({"password": secret}))
 
 
+@pytest.mark.parametrize(
+    ("entrypoint", "arguments", "problems"),
+    [
+        ([], [], []),
+        (["w" * 256] * 100, ["w" * 256] * 100, []),
+        (["w"] * 101, [], ["entrypoint: 101 words; at most 100 are allowed (T-05)"]),
+        ([], ["w"] * 101, ["arguments: 101 words; at most 100 are allowed (T-05)"]),
+        ([], ["a" * 257], [f"arguments: '{'a' * 40}…' has 257 characters, at most 256 (T-05)"]),
+    ],
+)
+def test_t05_limits_of_words(entrypoint: list[str], arguments: list[str], problems: list[str]) -> None:
+    assert training.command_problems(entrypoint, arguments) == problems
+
+
+@pytest.mark.parametrize(
+    ("seconds", "problems"),
+    [
+        (None, []),
+        (1, []),
+        (2_419_200, []),
+        (0.5, ["a maximal run time of 0.5 s; 1 s to 28 days are allowed (T-42)"]),
+        (2_419_201, ["a maximal run time of 2,419,201 s; 1 s to 28 days are allowed (T-42)"]),
+    ],
+)
+def test_t42_limits_of_the_run_time(seconds: float | None, problems: list[str]) -> None:
+    assert training.runtime_problems(seconds) == problems
+
+
+@pytest.mark.parametrize(
+    ("metrics", "problems"),
+    [
+        ({"n" * 255: "r" * 500}, []),
+        ({f"m{number}": "x" for number in range(40)}, []),
+        ({f"m{number}": "x" for number in range(41)}, ["41 metrics; at most 40 are allowed (T-70)"]),
+        (
+            {"n" * 256: "x"},
+            [f"metric '{'n' * 40}…': its name has 256 characters, 1 to 255 are allowed (T-70)"],
+        ),
+        ({"m": "r" * 501}, ["metric 'm': its regex has 501 characters, 1 to 500 are allowed (T-70)"]),
+        ({"m": ""}, ["metric 'm': its regex has 0 characters, 1 to 500 are allowed (T-70)"]),
+    ],
+)
+def test_t70_limits_of_metrics(metrics: dict[str, str], problems: list[str]) -> None:
+    assert training.metric_problems(metrics) == problems
+
+
 def test_t11_t34_paths() -> None:
     assert paths.CONFIG == "/opt/ml/input/config"
     assert paths.channel("training") == "/opt/ml/input/data/training"

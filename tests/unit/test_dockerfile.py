@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from byoc_cli.engine.dockerfile import classic, parse
-from byoc_cli.errors import ByocError
+from byoc_cli.errors import ByocError, UsageError
 
 
 def lines(text: str) -> list[tuple[str, str]]:
@@ -139,6 +139,15 @@ COPY --from=docker.io/library/busybox /bin/sh /sh
 def test_a_target_is_found_by_name_and_number_else_the_last() -> None:
     file = parse(STAGES)
     assert [file.target(name) for name in ("base", "BUILD", "2", "", "final")] == [0, 1, 2, 4, 4]
+
+
+def test_a_target_that_is_none_is_not_the_last_stage() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse("FROM x AS one\nFROM y\nFROM z AS two\n").target("tow")
+    assert (caught.value.message, caught.value.hint) == (
+        "there is no stage 'tow' in the Dockerfile",
+        "its stages: one, two",
+    )
 
 
 @pytest.mark.parametrize(

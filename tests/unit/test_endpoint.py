@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from byoc_cli.endpoint import Client, InvocationFailed, url
-from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.errors import ByocError, MachineError, UsageError
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -110,7 +111,9 @@ def test_the_url_may_name_the_server_or_the_invocations(server: Server, end: str
     assert server.asked[0][0] == "POST /invocations"
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, "client"), (404, "client"), (500, "server"), (503, "server")])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(302, "server"), (400, "client"), (404, "client"), (500, "server"), (503, "server")]
+)
 def test_h18_an_error_is_told_in_both_words(server: Server, status: int, kind: str) -> None:
     server.answers = [reply(status, b" wrong shape\n")]
     with pytest.raises(InvocationFailed) as caught:
@@ -200,6 +203,40 @@ def test_a_url_that_is_none(base: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("base", ["http://[", "ftp://127.0.0.1:1"])
+def test_a_url_that_nobody_can_ask_is_wrong_usage(base: str) -> None:
+    client = Client(base)
+    with pytest.raises(UsageError, match=re.escape(f"'{base}' is not a URL")):
+        client.invoke(b"", content_type="text/csv")
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"A": "日"}, "the value of 'A' has a character that no header may have"),
+        ({"A": "b\nEvil: 1"}, "the value of 'A' has a character that no header may have"),
+        ({"A": "\x7f"}, "the value of 'A' has a character that no header may have"),
+        ({"bad name": "x"}, "'bad name' is not the name of a header"),
+        ({"": "x"}, "'' is not the name of a header"),
+    ],
+)
+def test_a_header_that_http_has_not_is_refused_before_anything_is_sent(
+    server: Server, headers: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        server.client.invoke(b"", content_type="text/csv", headers=headers)
+    assert caught.value.message == said
+    with pytest.raises(UsageError):
+        server.client.invoke(b"", content_type="text/日")
+    assert server.asked == []
+
+
+def test_a_header_may_be_latin(server: Server) -> None:
+    server.client.invoke(b"", content_type="text/csv", headers={"X-A": "é\tb"})
+    assert server.asked[0][1]["X-A"] == "é\tb"
+
+
 # -- ping --------------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +245,21 @@ def test_ping(server: Server) -> None:
     assert server.client.ping() == (204, "")
     assert server.client.ping() == (503, "")
     assert server.asked[0][0] == "GET /ping"
+
+
+def redirect(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "/ping")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def test_h12_a_redirect_is_not_followed(server: Server) -> None:
+    server.answers = [redirect, reply(200)]
+    assert server.client.ping() == (302, "")
+    server.answers = [redirect, reply(200)]
+    with pytest.raises(InvocationFailed, match="the container answered 302"):
+        server.client.invoke(b"", content_type="text/csv")
 
 
 def test_ping_of_nobody(nobody: Client) -> None:
@@ -265,3 +317,35 @@ def test_a_slow_ping_is_no_ping_and_a_slow_invocation_says_what_the_cloud_says(s
     with pytest.raises(InvocationFailed, match=r"no answer within 0\.05 s\n.*Your invocation timed out"):
         impatient.invoke(b"{}", content_type="application/json")
     impatient.close()
+
+
+def trickle(handler: BaseHTTPRequestHandler) -> None:
+    """Answer in time, byte by byte, and not come to an end."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+    handler.close_connection = True
+
+
+def slow_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    for number in range(40):
+        handler.send_header(f"X-{number}", "")
+        handler.flush_headers()
+        time.sleep(0.05)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+@pytest.mark.parametrize("answer", [trickle, slow_headers])
+def test_h20_the_limit_is_for_the_whole_answer(server: Server, answer: Answer) -> None:
+    server.answers = [answer]
+    client = Client(server.client.base, invocation_timeout=0.4)
+    start = time.monotonic()
+    with pytest.raises(InvocationFailed, match=r"no answer within 0\.4 s\n.*Your invocation timed out"):
+        client.invoke(b"{}", content_type="application/json")
+    assert time.monotonic() - start < 1.5
+    client.close()

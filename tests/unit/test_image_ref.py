@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from byoc_cli.errors import UsageError
-from byoc_cli.image_ref import ImageRef, parse, slug
+from byoc_cli.image_ref import ImageRef, parse, slug, tag_problem
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -32,6 +32,17 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 def test_a_reference_is_parsed_and_composed_again(text: str, expected: ImageRef) -> None:
     assert parse(text) == expected
     assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize("tag", ["v1", "_", "V1.2_x-y", "x" * 128])
+def test_a_tag_that_is_one(tag: str) -> None:
+    assert tag_problem(tag) == ""
+    assert parse(f"model:{tag}").tag == tag
+
+
+@pytest.mark.parametrize("tag", ["", ".x", "-x", "a b", "a/b", "x:y", "ü", "x" * 129, "x\n"])
+def test_a_tag_that_is_none(tag: str) -> None:
+    assert tag_problem(tag).startswith("a tag is 1 to 128 letters")
 
 
 def test_whatever_parses_composes_to_the_same_text() -> None:
@@ -60,7 +71,7 @@ def test_whatever_parses_composes_to_the_same_text() -> None:
         ("a..b", "letters, digits"),
         ("a___b", "letters, digits"),
         ("model@sha256:abc", "letters, digits"),
-        ("https://example.com/model", "letters, digits"),
+        ("https://example.com/model", "there is no '://'"),
         ("model\n", "letters, digits"),
         ("model:v1\n", "letters, digits"),
         ("über", "letters, digits"),

@@ -107,7 +107,10 @@ def test_what_the_author_of_the_regexes_may_have_missed() -> None:
     metrics.feed(b"a=1\n")
     assert metrics.advice() == [
         ("metric 'never' never matched the log", r"its regex is 'b=(\d)' (T-70)"),
-        ("metric 'word' never matched the log", "its regex is '(a)=' (T-70)"),
+        (
+            "metric 'word' has no value: its first group matched 'a', which is no number",
+            "its regex is '(a)=' (T-70)",
+        ),
         (
             "metric 'several': its regex has 2 groups, and the first one is the value",
             r"write (?:…) for a group that is no value: 'a=(\d)(\d)?' (T-70)",

@@ -183,6 +183,59 @@ def test_what_is_no_picture(data: bytes) -> None:
         payload.picture_body(data, PictureSettings((2, 2)), "x.png")
 
 
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_what_is_no_picture_is_said_without_python_s_own_words(data: bytes) -> None:
+    with pytest.raises(ByocError) as caught:
+        payload.picture_body(data, PictureSettings((2, 2)), "x.png")
+    assert caught.value.message == "'x.png' is not a picture that can be read\nits format is not known"
+    assert "--content-type" in caught.value.hint
+
+
+def deep(values: list[float], mode: str, kind: str) -> bytes:
+    """A picture of one row with values of more than 8 bits."""
+    made = Image.new(mode, (len(values), 1))
+    made.putdata([value if mode == "F" else int(value) for value in values])
+    buffer = io.BytesIO()
+    made.save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_to_eight_and_not_cut_off(kind: str) -> None:
+    data = deep([0, 257, 32_896, 65_535], "I;16", kind)
+    assert tensor(data, PictureSettings(None, "L")) == [[[0], [1], [128], [255]]]
+    assert tensor(data, PictureSettings(None, "RGB"))[0][2] == [128, 128, 128]
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "seen"),
+    [
+        ([0, 70_000], "I", "from 0 to 70000"),
+        ([-1, 5], "I", "from -1 to 5"),
+        ([0, 0.5, 1], "F", "from 0 to 1"),
+    ],
+)
+def test_values_without_a_white_are_not_guessed(values: list[float], mode: str, seen: str) -> None:
+    with pytest.raises(ByocError, match=f"has values {seen}, not 0 to 255"):
+        payload.picture_body(deep(values, mode, "TIFF"), PictureSettings(), "x.tiff")
+
+
+def test_values_of_eight_bits_are_good_in_any_mode() -> None:
+    assert tensor(deep([0, 200], "I", "TIFF"), PictureSettings(None, "L")) == [[[0], [200]]]
+    assert tensor(deep([0, 200], "F", "TIFF"), PictureSettings(None, "L")) == [[[0], [200]]]
+
+
+def test_a_large_picture_is_the_user_s_own_and_no_warning() -> None:
+    data = picture("1", (9500, 9500), 0)  # what Pillow warns of; pytest makes errors of warnings
+    assert tensor(data, PictureSettings((1, 1))) == [[[0, 0, 0]]]
+
+
+def test_a_file_without_a_suffix_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(picture())
+    assert payload.load(str(tmp_path / "upload"), TENSOR).content_type == "application/json"
+    assert payload.load(str(tmp_path / "upload"), PLAIN).content_type == "application/octet-stream"
+
+
 # -- responses ---------------------------------------------------------------------------------------------------------
 
 CLASSES = ["cat", "dog", "bird"]

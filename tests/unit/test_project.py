@@ -82,6 +82,26 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert project.predict.classes == ("cat", "dog")
 
 
+def test_t09_a_profile_and_its_script(tmp_path: Path) -> None:
+    train = load(make(tmp_path, '[train]\nprofile = "sdk-v3"\nentry-script = "train.py"\n'), {}).train
+    assert (train.profile, train.entry_script) == ("sdk-v3", "train.py")
+    assert load(make(tmp_path, ""), {}).train.profile == "image"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('profile = "sdk"', "train.profile is wrong\n'sdk' is not known"),
+        ("profile = 3", "train.profile is wrong\n3 is not a text"),
+        ('profile = "sdk-v3"\narguments = ["a"]', "ModelTrainer sets entrypoint and arguments itself"),
+    ],
+)
+def test_t09_a_profile_that_is_none(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(make(tmp_path, f"[train]\n{text}\n"), {})
+    assert said in str(caught.value)
+
+
 def test_t12_hyperparameters_are_strings_as_toml_spells_them(tmp_path: Path) -> None:
     assert load(make(tmp_path, EXAMPLE), {}).train.hyperparameters == {
         "train-steps": "100",
@@ -301,7 +321,7 @@ def test_what_is_no_toml(tmp_path: Path, data: bytes, message: str) -> None:
     assert str(tmp_path / "byoc.toml") in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["tool = 1\n# tool.byoc", "[tool]\nbyoc = 'x' # tool.byoc"])
+@pytest.mark.parametrize("text", ["[tool]\nbyoc = 1", "[tool]\nbyoc = 'x'"])
 def test_a_pyproject_whose_table_is_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="is not a table"):
         load(make(tmp_path, text, "pyproject.toml"), {})
@@ -317,3 +337,25 @@ def test_reading_never_writes(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
     load(tmp_path, {})
     assert {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[tool]\nbyoc = { image = "m" }\n', True),
+        ('[tool.byoc]\nimage = "m"\n', True),
+        ('tool.byoc.image = "m"\n', True),
+        ('[project.scripts]\nbyoc = "x:y"\n', False),
+        ("[tool.other]\nbyoc = 1\n", False),
+        ("[tool.byoc\n", True),
+    ],
+)
+def test_tool_byoc_is_found_however_it_is_spelled(tmp_path: Path, text: str, found: bool) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert find(tmp_path) == (tmp_path, tmp_path / "pyproject.toml" if found else None)
+
+
+def test_an_empty_dockerfile_name(tmp_path: Path) -> None:
+    (tmp_path / "byoc.toml").write_text('[build]\ndockerfile = ""\n')
+    with pytest.raises(UsageError, match=r"build\.dockerfile is wrong\nit is empty"):
+        load(tmp_path, {})

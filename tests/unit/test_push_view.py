@@ -60,6 +60,12 @@ def test_on_a_terminal_bars_and_a_total() -> None:
     assert "bbb layer already exists" not in text.rpartition("total")[2]
 
 
+def test_the_total_s_speed_stays_when_a_layer_turns_out_to_be_larger() -> None:
+    drawn = shown(Terminal(), [*STEPS[:4], LayerProgress("aaa", "Pushing", 4_100_000, 4_100_000), STEPS[-1]])
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+    assert re.search(r"4\.1/4\.1 MB +[\d.,]+ MB/s$", text.rpartition("total")[2].splitlines()[0]), text
+
+
 def test_nothing_where_nothing_was_sent_or_it_failed() -> None:
     assert shown(io.StringIO(), [LayerProgress("bbb", "Preparing")]) == ""
     stream = io.StringIO()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from byoc_cli.engine.owner import OWNER_LABEL, left_scratch, me, scratch
 from byoc_cli.engine.types import JOB_LABEL, KIND_LABEL, PROJECT_LABEL, ContainerSpec, Exit, Stream, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import labels, running, runs
@@ -176,6 +178,33 @@ def test_cleaning_removes_it_all(engine: FakeEngine, project: Project, dead_owne
     running.clean(engine, running.waste(engine, project, all_projects=False, keep=0))
     assert engine.empty
     assert runs.all_runs(project) == []
+
+
+def test_what_a_killed_build_left_is_waste_of_every_project(
+    engine: FakeEngine, project: Project, dead_owner: str
+) -> None:
+    engine.add_image("byoc-secrets:left", labels={OWNER_LABEL: dead_owner})
+    engine.add_image("byoc-secrets:used", labels={OWNER_LABEL: me()})
+    engine.add_image("byoc-secrets:unknown")
+    with scratch("build") as used:
+        dead = Path(used).with_name(Path(used).name.replace(me().replace("/", "-"), dead_owner.replace("/", "-")))
+        dead.mkdir()
+        (dead / "pip.conf").write_text("secret")
+        what = running.waste(engine, project, all_projects=False, keep=None)
+        assert [thing.name for thing in what.things] == ["byoc-secrets:left"]
+        assert what.folders == [dead]
+        running.clean(engine, what)
+        assert not running.waste(engine, project, all_projects=True, keep=None)
+        assert not dead.exists()
+        assert Path(used).is_dir()
+    assert engine.image("byoc-secrets:left") is None
+    assert engine.image("byoc-secrets:used")
+
+
+def test_folders_of_another_kind_are_not_ours() -> None:
+    for name in ("byoc-build-abc", "byoc-x", "byoc-build-other-host-1-2-abc", "byoc-build-1-2"):
+        (Path(tempfile.gettempdir()) / name).mkdir()
+    assert left_scratch() == []
 
 
 def made(project: Project, *jobs: str) -> None:

@@ -22,7 +22,7 @@ from byoc_cli.local.collect import NoSpace
 from byoc_cli.local.resources import Resources
 from byoc_cli.local.training import TrainingJob, train
 from tests.fakes import Box, Program, Told, not_executable
-from tests.unit.training_world import Printed, World, failing, good
+from tests.unit.training_world import Printed, World, failing, good, volume_of
 
 
 @pytest.fixture
@@ -63,7 +63,11 @@ def test_t11_to_t24_what_the_container_finds(world: World, tmp_path: Path) -> No
     assert seen["files"]["hyperparameters.json"] == {"steps": "100", "password": "hunter2"}
     assert seen["files"]["resourceconfig.json"]["current_instance_type"] == "ml.g5.xlarge"
     assert seen["files"]["inputdataconfig.json"]["list"]["ContentType"] == "text/csv"
-    assert set(seen["files"]) == {"hyperparameters.json", "resourceconfig.json", "inputdataconfig.json"}
+    assert set(seen["files"]) == {
+        *("hyperparameters.json", "resourceconfig.json", "inputdataconfig.json", "init-config.json"),
+        *("trainingjobconfig.json", "upstreamoutputdataconfig.json", "metric-definition-regex.json"),
+    }
+    assert seen["files"]["trainingjobconfig.json"]["HyperParameters"] == seen["files"]["hyperparameters.json"]
     assert seen["data"] == ["x.bin"]
     assert seen["list"] == "1,2"
     assert seen["folders"] == [True, True, True]
@@ -75,6 +79,21 @@ def test_t11_to_t24_what_the_container_finds(world: World, tmp_path: Path) -> No
         "NVIDIA_VISIBLE_DEVICES": "void",
         "LEVEL": "3",
     }
+
+
+def test_t21_t22_without_what_no_document_names(world: World, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(box: Box) -> Printed:
+        seen.extend(sorted(path.name for path in box.path("/opt/ml/input/config").iterdir()))
+        seen.extend(sorted(path.name for path in box.path("/opt/ml/input/data").iterdir()))
+        yield "stdout", b"."
+        return 0
+
+    (tmp_path / "a").mkdir()
+    channels = [Channel("training", tmp_path / "a")]
+    world.train(look, channels=channels, checkpoints=tmp_path / "a", platform_files=False)
+    assert seen == ["hyperparameters.json", "inputdataconfig.json", "resourceconfig.json"]
 
 
 def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
@@ -91,9 +110,9 @@ def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
         ("/opt/ml/model", "", False),
         ("/opt/ml/output", "", False),
         ("/opt/ml/checkpoints", "", False),
-        ("/opt/ml/input/data/training", "byoc-job-1-training", False),
+        ("/opt/ml/input/data/training", volume_of(world, "training"), False),
     ]
-    assert world.engine.overlays == {"byoc-job-1-training": str(tmp_path / "a")}
+    assert world.engine.overlays == {volume_of(world, "training"): str(tmp_path / "a")}
     assert not spec.ports
 
 
@@ -173,7 +192,9 @@ def test_secrets_are_in_the_container_and_in_no_file(world: World) -> None:
     text = "".join(file.read_text(errors="replace") for file in world.run.folder.rglob("*.json"))
     assert "hunter" not in text
     assert world.described["HyperParameters"] == {"wandb_api_key": "<redacted>", "steps": "1"}
-    assert json.loads((world.run.config / "hyperparameters.json").read_text())["wandb_api_key"] == "<redacted>"
+    for name in ("hyperparameters.json", "trainingjobconfig.json"):
+        copy = json.loads((world.run.config / name).read_text())
+        assert copy.get("HyperParameters", copy) == {"wandb_api_key": "<redacted>", "steps": "1"}
     assert world.engine.specs[0].environment["HF_TOKEN"] == "hunter3"
 
 
@@ -388,6 +409,7 @@ def test_t40_an_interrupt_stops_the_job_and_keeps_what_it_made(world: World, num
     assert world.described["TrainingJobStatus"] == "Stopped"
     assert (world.run.model / "saved").read_bytes() == b"s"
     assert "stopping the job: SIGTERM, up to 120 s (press Ctrl-C again to kill it)" in world.told.logs
+    assert world.engine.graces == [120]
     assert world.engine.empty
     assert runs.latest(world.project) is None
 

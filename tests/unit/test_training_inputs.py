@@ -15,7 +15,7 @@ from byoc_cli.contract.training import ChannelConfig
 from byoc_cli.errors import MachineError
 from byoc_cli.local.channels import Channel
 from tests.fakes import Box
-from tests.unit.training_world import Printed, World
+from tests.unit.training_world import Printed, World, volume_of
 
 DATA = "/opt/ml/input/data"
 
@@ -99,8 +99,7 @@ def test_one_file_is_shown_through_a_link_so_that_it_can_be_written_to(world: Wo
         return 0
 
     world.train(write, channels=[of_mode("one", data / "a")])
-    assert list(world.engine.overlays) == ["byoc-job-1-one"]
-    assert world.engine.overlays["byoc-job-1-one"] == str(world.run.staging / "all" / "one")
+    assert world.engine.overlays == {volume_of(world, "one"): str(world.run.staging / "all" / "one")}
 
 
 def test_an_engine_without_overlays_gives_read_only_channels(world: World, data: Path) -> None:

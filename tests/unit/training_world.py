@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from byoc_cli.engine.types import Exit, Stream
 from byoc_cli.local import runs
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import JobFailed, TrainingJob, train
+from byoc_cli.local.training.failure_shell import Attach
 from byoc_cli.project import Project
 from tests.fakes import Box, FakeEngine, Program, Told
 
@@ -48,6 +50,7 @@ class World:
         root.mkdir()
         self.project = Project(root=root, image="my-model")
         self.told = Told()
+        self.attach: Attach | None = None
         self.run = Run(root)
 
     def train(self, program: Program | None, *, name: str = "job-1", **more: Any) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class World:
 
     def train_job(self, job: TrainingJob) -> dict[str, Any]:
         self.run = runs.create(self.project, job.name)
-        return train(self.engine, self.project, job, self.run, self.told)
+        return train(self.engine, self.project, job, self.run, self.told, self.attach)
 
     def fails(self, program: Program | None, **more: Any) -> JobFailed:
         with pytest.raises(JobFailed) as caught:
@@ -67,3 +70,8 @@ class World:
     @property
     def described(self) -> dict[str, Any]:
         return self.run.describe()
+
+
+def volume_of(world: World, channel: str) -> str:
+    """The volume of a channel of the job "job-1", which has the project in its name."""
+    return f"byoc-job-1-{hashlib.sha256(world.project.id.encode()).hexdigest()[:8]}-{channel}"

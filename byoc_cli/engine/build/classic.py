@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from byoc_cli.engine.build.steps import Steps
 from byoc_cli.engine.build_progress import Classic
 from byoc_cli.engine.docker_container import DockerContainer
 from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.owner import OWNER_LABEL, me
 from byoc_cli.engine.types import Credentials
 from byoc_cli.errors import ByocError
 
@@ -33,8 +35,9 @@ def build_with_api(engine: DockerEngine, request: BuildRequest, steps: Steps) ->
         holder = stack.enter_context(_secrets_image(engine, request.secrets)) if request.secrets else ""
         text = dockerfile.classic(file, request.target, dict.fromkeys(request.secrets, holder))
         named = f".byoc-{secrets.token_hex(4)}"
-        tar: Any = docker.utils.build.tar(str(request.folder), exclude=patterns, dockerfile=(named, text))  # type: ignore[arg-type]
-        stack.enter_context(tar)
+        # A file without a name, which docker-py's own has: it may be large, and is gone even when we are killed.
+        tar: Any = stack.enter_context(tempfile.TemporaryFile())
+        docker.utils.build.tar(str(request.folder), patterns, (named, text), fileobj=tar)  # type: ignore[arg-type]
         if request.credentials or not _credential_store_works(api):
             # docker-py sends all credentials with a build, and has no other way to say which.
             stack.enter_context(_auth_configs(api, request.credentials))
@@ -86,7 +89,9 @@ def _secrets_image(engine: DockerEngine, files: Mapping[str, Path]) -> Iterator[
     reference = f"{dockerfile.SECRETS_STAGE}:{secrets.token_hex(8)}"
     repository, tag = reference.split(":")
     with faults.translated():
-        engine.api.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag)
+        # Whose it is, for `byoc clean`: a build that is killed leaves it behind.
+        mark = f'LABEL {OWNER_LABEL}="{me()}"'
+        engine.api.import_image_from_data(buffer.getvalue(), repository=repository, tag=tag, changes=[mark])
         try:
             yield reference
         finally:

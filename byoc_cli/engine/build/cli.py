@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
-import tempfile
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ from byoc_cli.engine.build.request import BuildRequest
 from byoc_cli.engine.build.steps import Steps
 from byoc_cli.engine.build_progress import Plain, RawJson
 from byoc_cli.engine.client_config import logged_in
+from byoc_cli.engine.owner import scratch
 
 _CANCEL_SECONDS = 15
+_PR_SET_PDEATHSIG = 1
 
 
 def build_with_cli(builder: builders.Builder, request: BuildRequest, steps: Steps) -> None:
@@ -67,6 +70,7 @@ def _run(command: list[str], environment: Mapping[str, str], reader: RawJson | P
         stderr=subprocess.STDOUT,
         env=dict(environment),
         start_new_session=True,
+        preexec_fn=_end_with_us,  # noqa: PLW1509 - there are no threads yet
         encoding="utf-8",
         errors="replace",
     )
@@ -89,6 +93,12 @@ def _run(command: list[str], environment: Mapping[str, str], reader: RawJson | P
         process.stdout.close()
 
 
+def _end_with_us() -> None:
+    """Let Linux send the CLI the same signal if we are killed: a build that nobody waits for does not go on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
 @contextmanager
 def _dockerfile_with_ignore(request: BuildRequest) -> Iterator[Path]:
     """Give a copy of the Dockerfile, beside it the ignore file with our own lines.
@@ -98,7 +108,7 @@ def _dockerfile_with_ignore(request: BuildRequest) -> Iterator[Path]:
     """
     ignore = context.ignore_file(request.folder, request.dockerfile)
     lines = ignore.read_bytes().rstrip(b"\n") + b"\n" if ignore else b""
-    with tempfile.TemporaryDirectory(prefix="byoc-build-") as folder:
+    with scratch("build") as folder:
         copy = Path(folder) / "Dockerfile"
         copy.write_bytes(request.dockerfile.read_bytes())
         copy.with_name("Dockerfile.dockerignore").write_bytes(

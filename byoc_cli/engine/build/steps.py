@@ -12,6 +12,7 @@ from byoc_cli.engine.build.request import BuildFailed
 from byoc_cli.engine.build_progress import BuildWatcher
 
 TAIL_LINES = 20
+_SYNTAX_REMEDY = "the line `# syntax=…` asks a registry for a builder: leave it out where none answers; "
 
 
 class Steps:
@@ -60,4 +61,5 @@ class Steps:
         lines.append(
             f"exit code {code[1]}" if code else re.sub(r"^ERROR: |failed to (?:solve|build)[^:]*: ", "", error)
         )
-        return BuildFailed("\n".join(lines), hint=f"full output: {log}")
+        remedy = _SYNTAX_REMEDY if title.startswith("resolve image config for ") else ""
+        return BuildFailed("\n".join(lines), hint=f"{remedy}full output: {log}")

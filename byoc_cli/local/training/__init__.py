@@ -12,40 +12,48 @@ from byoc_cli.contract import training
 from byoc_cli.engine.types import CannotStart, Engine
 from byoc_cli.errors import ByocError
 from byoc_cli.local.background import meanwhile
+from byoc_cli.local.credentials import Access, credentials_access
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Heard, Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training import results
+from byoc_cli.local.training.drivers import with_drivers
 from byoc_cli.local.training.execution import Cause, Ending, Execution
+from byoc_cli.local.training.failure_shell import Attach, failure_shell
 from byoc_cli.local.training.hosts import Host, job_hosts, remove, warn_of_lost_network
 from byoc_cli.local.training.inputs import HostInputs, dealt_inputs
-from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.record import Record
 from byoc_cli.local.training.verdict import JobFailed, cannot_start, judge
 from byoc_cli.project import Project
 
-__all__ = ["ACCOUNT", "JobFailed", "TrainingJob", "train"]
+__all__ = ["JobFailed", "TrainingJob", "train"]
 
 _GRACE = f"SIGTERM, up to {training.STOP_GRACE_SECONDS} s"
 _COLLECTING = "collecting the artifacts first; press Ctrl-C again to give them up"
 
 
-def train(engine: Engine, project: Project, job: TrainingJob, run: Run, progress: Progress) -> dict[str, Any]:
+def train(
+    engine: Engine, project: Project, job: TrainingJob, run: Run, progress: Progress, attach: Attach | None = None
+) -> dict[str, Any]:
     """Run a job and give its description, in DescribeTrainingJob's words.
+
+    With `attach` the user looks around where it failed, before the containers are removed (not where it was stopped).
 
     Raises:
         JobFailed: the container failed (says FailureReason, the last lines and the log's path), or was stopped.
         CannotCollect: its results do not fit on the disk, or cannot be written; the container is kept.
-        MachineError: no GPU, an engine that does not see this machine's files, or does not answer any more.
+        MachineError: no GPU, an engine that does not see this machine's files, or does not answer any more, or no place
+            for a credentials endpoint.
         Interrupted: Ctrl-C, SIGTERM or nobody who reads, after the container was stopped and its results collected.
 
     """
     heard = Heard(progress)
-    record = Record(job, run, project, heard)
+    record = Record(with_drivers(job, run), run, project, heard)
     with Interrupts(heard.log) as interrupts:
         heard.on_gone = interrupts.reader_gone
         try:
-            ending = _Training(engine, project, job, run, heard, record, interrupts).to_its_end()
+            ending = _Training(engine, record, heard, interrupts, attach).to_its_end()
         except CannotStart as error:
             raise cannot_start(record, error) from error
         except BaseException as error:  # whatever it is: job.json says that the job is over
@@ -60,34 +68,31 @@ class _Training:
     """One job: one attempt, or two where it is interrupted as a spot instance would be (T-54)."""
 
     def __init__(
-        self,
-        engine: Engine,
-        project: Project,
-        job: TrainingJob,
-        run: Run,
-        progress: Progress,
-        record: Record,
-        interrupts: Interrupts,
+        self, engine: Engine, record: Record, progress: Progress, interrupts: Interrupts, attach: Attach | None
     ) -> None:
         self.engine = engine
-        self.project = project
-        self.job = job
-        self.run = run
+        self.project, self.job, self.run = record.project, record.job, record.run
         self.progress = progress
         self.record = record
         self.interrupts = interrupts
+        self.attach = attach
 
     def to_its_end(self) -> Ending:
         """Run it; what the job left is in the run's folder afterwards."""
         given = self.job.checkpoints
         before = results.contents(given) if given else frozenset()
-        with dealt_inputs(self.engine, self.job, self.run.staging, self.progress) as inputs:
-            ending = self._attempt(inputs, given, interrupt_after=self.job.interrupt_after)
+        with (
+            dealt_inputs(self.engine, self.job, self.run.staging, self.progress) as inputs,
+            credentials_access(
+                self.engine, self.project, self.job.name, self.job.aws_credentials, self.progress
+            ) as access,
+        ):
+            ending = self._attempt(inputs, access, given, interrupt_after=self.job.interrupt_after)
             if ending.cause == "interrupted":
                 before = self._hand_back(before, interrupted=True)
                 self.record.enter("Restarting")
                 self.progress.log("starting again, with the checkpoints")
-                ending = self._attempt(inputs, self.run.checkpoints, interrupt_after=None)
+                ending = self._attempt(inputs, access, self.run.checkpoints, interrupt_after=None)
         self._hand_back(before, interrupted=bool(ending.cause))
         return ending
 
@@ -106,13 +111,22 @@ class _Training:
         return results.contents(self.run.checkpoints)
 
     def _attempt(
-        self, inputs: Mapping[str, HostInputs], checkpoints: Path | None, *, interrupt_after: float | None
+        self,
+        inputs: Mapping[str, HostInputs],
+        access: Access | None,
+        checkpoints: Path | None,
+        *,
+        interrupt_after: float | None,
     ) -> Ending:
-        with job_hosts(self.engine, self.project, self.job, inputs, self.progress, checkpoints) as hosts:
+        with job_hosts(self.engine, self.project, self.job, inputs, self.progress, checkpoints, access) as hosts:
             self.record.enter("Downloading")
             self.interrupts.check()
             self.record.enter("Training")
-            ending = self._run(hosts, interrupt_after)
+            try:
+                ending = self._run(hosts, interrupt_after)
+            except CannotStart:
+                self._look_around(hosts[0])  # all have the same image
+                raise
             if ending.cause == "interrupted":
                 self.record.enter("Interrupted")
                 results.gather_checkpoints(hosts, self.run, self.progress)
@@ -121,21 +135,29 @@ class _Training:
                 warn_of_lost_network(hosts, self.job, self.progress)
             self.record.enter("Uploading")
             self.interrupts.on_signal(lambda: self.progress.log(_COLLECTING), then_raise=True)
-            # An engine takes as long for a network's end as for a small model: side by side.
-            with meanwhile(lambda: self.engine.remove_network(f"byoc-{self.job.name}")):
+            if ending.cause == "failed" and self.attach:
                 self._gather(hosts, ending)
+                self._look_around(next(host for host in hosts if host.name == ending.host))
+            else:
+                # An engine takes as long for a network's end as for a small model: side by side.
+                with meanwhile(lambda: self.engine.remove_network(f"byoc-{self.job.name}")):
+                    self._gather(hosts, ending)
+                    with suppress(ByocError):  # it is tried again at the end of all
+                        remove(self.engine, hosts)
             return ending
 
     def _gather(self, hosts: list[Host], ending: Ending) -> None:
         shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # an interrupted attempt's: these are newer
         results.gather(hosts, self.run, self.progress, decided_by=ending.host)
-        with suppress(ByocError):  # it is tried again at the end of all
-            remove(self.engine, hosts)
+
+    def _look_around(self, host: Host) -> None:
+        if self.attach:
+            failure_shell(self.engine, host, self.attach, self.interrupts, self.progress)
 
     def _run(self, hosts: list[Host], interrupt_after: float | None) -> Ending:
         """Run the hosts; the first signal stops them with SageMaker's grace, the second kills them (T-40)."""
         stopping = f"stopping the job: {_GRACE} (press Ctrl-C again to kill it)"
-        longer = f"the job runs longer than {self.job.max_runtime or 0:g} s: {_GRACE}"
+        longer = f"the job runs longer than {self.job.max_runtime or 0:,.10g} s: {_GRACE}"
         interrupted = f"interrupting the job as a spot instance would be: {_GRACE}"
         timers: list[tuple[float | None, Cause, str]] = [
             (self.job.max_runtime, "max-runtime", longer),

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Container, ContainerGone, Exit
 from byoc_cli.errors import ByocError
+from byoc_cli.local.background import until_done
 from byoc_cli.local.output import LineMerger, Tail, prefixed
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.hosts import Host
@@ -59,6 +60,8 @@ class Execution:
         """
         with self._timers(timers), ThreadPoolExecutor(len(self._hosts)) as pool:
             futures = [pool.submit(self._host, host) for host in self._hosts]
+            for future in futures:
+                until_done([future])
         for stopper in self._stoppers:
             stopper.join()
         for future in futures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,26 +13,30 @@ from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerGone, ContainerSpec, Engine, EngineGone, FileStat, Mount
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
+from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.background import beside
 from byoc_cli.local.collect import CannotCollect, NoSpace, look
+from byoc_cli.local.credentials import Access
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.training.inputs import HostInputs
-from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.layout import lay_out, restore
 from byoc_cli.project import Project
 
 
 @dataclass
 class Host:
-    """One host: `empty` is what `look` saw of the folders that most jobs leave as they are.
+    """One host: `spec` is what its container was made of, if we made it; `mounted` what of this machine it shows.
 
-    `mounted` is what of this machine its container shows.
+    `empty` is what `look` saw of what most jobs leave as it is.
     """
 
     name: str
     container: Container
+    spec: ContainerSpec | None = None
     volumes: Sequence[str] = ()
+    networks: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
     mounted: Sequence[Path] = ()
 
@@ -48,14 +53,15 @@ def job_hosts(
     inputs: Mapping[str, HostInputs],
     progress: Progress,
     checkpoints: Path | None = None,
+    access: Access | None = None,
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
     But for what only they have: results that cannot be collected, or that an engine keeps which does not answer.
-    `checkpoints` is a folder whose content each host starts with.
+    `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials.
     """
     network = f"byoc-{job.name}"
-    maker = _Maker(engine, project, job, network, progress)
+    maker = _Maker(engine, project, job, network, progress, access)
     hosts: list[Host] = []
     kept, gone = False, False
     try:
@@ -151,35 +157,44 @@ def warn_of_lost_network(hosts: Sequence[Host], job: TrainingJob, progress: Prog
 class _Maker:
     """Makes the containers of a job."""
 
-    def __init__(self, engine: Engine, project: Project, job: TrainingJob, network: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        project: Project,
+        job: TrainingJob,
+        network: str,
+        progress: Progress,
+        access: Access | None,
+    ) -> None:
         self._engine = engine
         self._project = project
         self._job = job
         self._network = network
         self._progress = progress
+        self._access = access
         self._overlays_work = True
 
     def labels(self, host: str = "") -> dict[str, str]:
         """Labels of what belongs to the job, or to one host of it."""
         own = {labels.HOST_LABEL: host} if host else {}
-        return labels.for_job(self._project, "train", self._job.name) | own
+        return labels.for_job(self._project, "train", self._job.name, image=self._job.reference) | own
 
     def make(self, host: str, inputs: HostInputs, network_is_there: Callable[[], object]) -> Host:
         """Make a host; where the engine cannot mount an overlay, its channels are read-only."""
         overlays, made = self._overlays(host, inputs)
         try:
-            return Host(host, self._laid_out(host, inputs, overlays, network_is_there), made)
+            return self._laid_out(host, inputs, overlays, made, network_is_there)
         except ByocError:
             if not made:
                 raise
             # Only what is asked of it tells what an engine can mount; whatever else is wrong shows again.
             for volume in made:
                 self._engine.remove_volume(volume)
-            container = self._laid_out(host, inputs, {}, network_is_there)
+            laid_out = self._laid_out(host, inputs, {}, (), network_is_there)
             if self._overlays_work:
                 self._progress.log("this engine has no overlay to give: the channels are read-only")
             self._overlays_work = False
-            return Host(host, container)
+            return laid_out
 
     def _overlays(self, host: str, inputs: HostInputs) -> tuple[dict[str, str], Sequence[str]]:
         """Create the volumes for what may be written to: (channel to volume, all that was made)."""
@@ -190,26 +205,42 @@ class _Maker:
         }
         if not shown or not self._overlays_work:
             return {}, ()
-        volumes = {name: f"{self._job.container_name(host)}-{name}" for name in shown}
+        # An engine has one volume of a name, and does not say that it is another project's.
+        own = hashlib.sha256(self._project.id.encode()).hexdigest()[:8]
+        volumes = {name: f"{self._job.container_name(host)}-{own}-{name}" for name in shown}
         folders = {volumes[name]: folder for name, folder in shown.items()}
         return volumes, self._engine.create_overlays(folders, self._job.image.id, self.labels(host))
 
     def _laid_out(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
-        container = self._create(host, inputs, overlays, network_is_there)
+        self,
+        host: str,
+        inputs: HostInputs,
+        overlays: Mapping[str, str],
+        made: Sequence[str],
+        network_is_there: Callable[[], object],
+    ) -> Host:
+        spec = self._spec(host, inputs, overlays)
+        container = self._create(spec, network_is_there)
         try:
+            more = [self._access.network] if self._access else []
+            for network in more:
+                container.connect(network)
             lay_out(container, self._job, host, inputs)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
             container.remove()
             raise
-        return container
+        return Host(host, container, spec, made, more)
 
-    def _create(
-        self, host: str, inputs: HostInputs, overlays: Mapping[str, str], network_is_there: Callable[[], object]
-    ) -> Container:
+    def _create(self, spec: ContainerSpec, network_is_there: Callable[[], object]) -> Container:
+        try:
+            return self._engine.create(spec)
+        except ByocError:  # podman wants the network sooner
+            network_is_there()
+            return self._engine.create(spec)
+
+    def _spec(self, host: str, inputs: HostInputs, overlays: Mapping[str, str]) -> ContainerSpec:
         job = self._job
         # Every folder but the channels is a fresh volume: root's as in the cloud, and what the image has there is
         # hidden.
@@ -224,7 +255,8 @@ class _Maker:
         entrypoint, command = training.command(job.entrypoint, job.arguments)
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
-        spec = ContainerSpec(
+        platform |= self._access.environment if self._access else {}
+        return ContainerSpec(
             image=job.image.id,
             command=command,
             entrypoint=entrypoint,
@@ -241,8 +273,3 @@ class _Maker:
             memory=resources.memory,
             shm_size=resources.shm_size,
         )
-        try:
-            return self._engine.create(spec)
-        except ByocError:  # podman wants the network sooner
-            network_is_there()
-            return self._engine.create(spec)

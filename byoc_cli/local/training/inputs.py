@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from byoc_cli.contract import paths
+from byoc_cli.contract.channels import manifest_lines
+from byoc_cli.contract.platform_files import CHECKPOINTS_CHANNEL
 from byoc_cli.engine.types import Engine, Mount
 from byoc_cli.local import claims
 from byoc_cli.local.channels import Channel
@@ -20,7 +22,7 @@ from byoc_cli.local.channels.order import shuffled
 from byoc_cli.local.channels.pipe import PipeFeeder
 from byoc_cli.local.channels.staging import stage
 from byoc_cli.local.progress import Progress
-from byoc_cli.local.training.job import TrainingJob
+from byoc_cli.local.training.job import TrainingJob, request
 
 _RESERVE_BYTES = 1 << 16
 
@@ -102,13 +104,13 @@ class _Dealer:
         piped = [channel for channel in self._job.channels if channel.config.input_mode == "Pipe"]
         if piped:
             check_fifo_support(self._engine.info(), sys.platform)
-        manifests: dict[str, str] = {}
+        manifests = self._checkpoints_manifest()
         sources: dict[str, list[Source]] = {host: [] for host in self._job.hosts}
         for channel in self._job.channels:
             if channel in piped:
                 continue
             found = objects(channel)
-            if channel.config.input_mode == "File":
+            if channel.config.input_mode == "File" and self._job.platform_files:
                 manifests[paths.manifest(channel.name)] = manifest_text(channel, found)
             for host, source in self._sources(channel, found).items():
                 sources[host].append(source)
@@ -118,6 +120,13 @@ class _Dealer:
             host: self._with_pipes(host, index, piped, HostInputs(sources[host], manifests))
             for index, host in enumerate(self._job.hosts)
         }
+
+    def _checkpoints_manifest(self) -> dict[str, str]:
+        """Checkpoints are a channel to the platform, whose manifest has the prefix alone (T-22)."""
+        if not (self._job.keeps_checkpoints and self._job.platform_files):
+            return {}
+        uri = request(self._job).checkpoints_uri
+        return {paths.manifest(CHECKPOINTS_CHANNEL): manifest_lines(CHECKPOINTS_CHANNEL, uri, "", ())}
 
     def _sources(self, channel: Channel, found: Sequence[Object]) -> dict[str, Source]:
         """Show a channel to every host: as it is, or what a shard or a manifest leaves of it."""
@@ -148,6 +157,8 @@ class _Dealer:
                 (folder / source.channel.name / source.path.name).touch()
         for name, text in others.manifests.items():
             (folder / name).write_text(text, encoding="utf-8")
+        for path in (folder, *folder.iterdir()):  # whatever the umask, every user can read what is there (T-23)
+            path.chmod(0o755 if path.is_dir() else 0o644)
         given = {channel.name: objects(channel) for channel in channels}
 
         def feeders() -> list[PipeFeeder]:

@@ -7,13 +7,14 @@ import os
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from byoc_cli.contract import paths, training
+from byoc_cli.contract import paths, platform_files, training
 from byoc_cli.engine.types import Container
 from byoc_cli.local import runs
 from byoc_cli.local.training.inputs import HostInputs
-from byoc_cli.local.training.job import TrainingJob
+from byoc_cli.local.training.job import TrainingJob, request
 
 _CHUNK = 1 << 20
 
@@ -29,7 +30,7 @@ def lay_out(container: Container, job: TrainingJob, host: str, inputs: HostInput
 
 
 def config_files(job: TrainingJob, host: str, *, redacted: bool = False) -> dict[str, str]:
-    """Make what /opt/ml/input/config holds: name to text (T-12 to T-19)."""
+    """Make what /opt/ml/input/config holds: name to text (T-12 to T-21); `redacted` for a copy that stays."""
     hyperparameters = runs.redact(job.hyperparameters) if redacted else job.hyperparameters
     files = {
         paths.HYPERPARAMETERS_FILE: training.hyperparameters_json(hyperparameters),
@@ -38,8 +39,8 @@ def config_files(job: TrainingJob, host: str, *, redacted: bool = False) -> dict
             {channel.name: channel.config for channel in job.channels}
         ),
     }
-    if job.keeps_checkpoints:
-        files[paths.CHECKPOINT_CONFIG_FILE] = training.checkpoint_config_json()
+    if job.platform_files:
+        files |= platform_files.files(replace(request(job), hyperparameters=hyperparameters), host)
     return files
 
 

@@ -35,7 +35,7 @@ def end(engine: Engine, project: Project, job: str, progress: Progress) -> None:
     ]
     grace = training.STOP_GRACE_SECONDS
     side_by_side(*(partial(host.container.stop, grace) for host in hosts), abandon=lambda: None)
-    if run := runs.find(project, job):
+    if hosts and (run := runs.find(project, job)):
         _collect(hosts, run, progress)
     labels.remove_job(engine, project, job)
 

@@ -9,12 +9,13 @@ from typing import Any
 from byoc_cli.contract import paths, training
 from byoc_cli.errors import ByocError
 from byoc_cli.local import runs
+from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.history import stamp
 from byoc_cli.local.metrics import Metrics
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
-from byoc_cli.local.training.job import ACCOUNT, TrainingJob
+from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.layout import config_files
 from byoc_cli.project import Project
 

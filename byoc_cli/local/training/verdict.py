@@ -26,7 +26,9 @@ _LAST_WORDS = {
     r"(^|\n)exec /\S+: no such file or directory$": (
         "the interpreter in the first line of `train` is not in the image, or the line ends with CR LF (I-06)"
     ),
-    r"(?i)bus error|/dev/shm": "workers share memory through /dev/shm, which has 64 MiB here: --shm-size 2g (T-76)",
+    r"(?i)bus error|(unable|failed|cannot|no space).*(/dev/shm|shared memory)|(/dev/shm|shared memory).*no space": (
+        "workers share memory through /dev/shm, which has 64 MiB here: --shm-size 2g (T-76)"
+    ),
 }
 _EXIT_CODES = {
     126: "126 means that a file is not executable: `chmod +x` it in the Dockerfile",
@@ -44,8 +46,11 @@ def cannot_start(record: Record, error: CannotStart) -> JobFailed:
     """The container never ran: what the cloud would say, and why (T-08)."""
     reason = training.failure_reason("", error.exit_code_of_program, out_of_memory=False)
     description = record.end("Failed", reason, ExitCode=error.exit_code_of_program)
+    hint = (
+        "ModelTrainer starts an image with /bin/bash: install bash in it (T-09)" if record.job.as_sdk_v3 else error.hint
+    )
     return JobFailed(
-        f"the training job failed\n{error.message}\nFailureReason: {reason}", hint=error.hint, result=description
+        f"the training job failed\n{error.message}\nFailureReason: {reason}", hint=hint, result=description
     )
 
 
@@ -102,7 +107,7 @@ def _described(record: Record, ending: Ending) -> dict[str, Any]:
 
 def _stopped(record: Record, ending: Ending) -> str:
     if ending.cause == "max-runtime":
-        return f"the training job ran longer than {record.job.max_runtime:g} s: MaxRuntimeExceeded (T-42)"
+        return f"the training job ran longer than {record.job.max_runtime:,.10g} s: MaxRuntimeExceeded (T-42)"
     return "the training job was stopped"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -38,7 +39,8 @@ class _UnixConnection(HTTPConnection):
 class Engine:
     """What is changed on the way. `descriptor` is what a containerd store says of every image.
 
-    `answer` is what comes of a push, which then goes nowhere; `pushed` are the paths of what was asked for.
+    `answer` is what comes of a push, which then goes nowhere; `pushed` are the paths of what was asked for. `digest` is
+    that of what the registry stored instead ("" where it stored what was sent): the engine says that it sent this.
     """
 
     address: str
@@ -48,7 +50,13 @@ class Engine:
     descriptor: dict[str, Any] = field(default_factory=dict)
     silence: float = 0.0
     answer: bytes = b""
+    digest: Callable[[], str] = str
     pushed: list[str] = field(default_factory=list)
+
+    def said(self, piece: bytes) -> bytes:
+        """Change what is said of a push."""
+        digest = self.digest().encode()
+        return re.sub(rb'(digest: |"Digest":")sha256:[0-9a-f]{64}', rb"\1" + digest, piece) if digest else piece
 
     def changed(self, path: str, body: bytes) -> bytes:
         """Change an answer of JSON."""
@@ -113,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         time.sleep(self.engine.silence)
-        while piece := answer.read1():
+        while piece := self.engine.said(answer.read1()):
             self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
 

@@ -138,6 +138,7 @@ class Registry:
     password: str
     port: int = 0
     rewrite: Rewrite | None = None
+    rewritten: str = ""
     requests: list[str] = field(default_factory=list)
     _rules: list[_Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -155,7 +156,7 @@ class Registry:
         """Forget all faults."""
         self._rules.clear()
         self.requests.clear()
-        self.rewrite = None
+        self.rewrite, self.rewritten = None, ""
 
     @property
     def unused(self) -> list[str]:
@@ -285,6 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "PUT" and found and self.registry.rewrite:
             media_type, body = self.registry.rewrite(self.registry, found[1], found[2], json.loads(body))
             headers |= {"Content-Type": media_type, "Content-Length": str(len(body))}
+            self.registry.rewritten = digest_of(body)
         connection = HTTPConnection("127.0.0.1", self.registry.behind, timeout=60)
         try:
             # The Host header is passed on: the registry's Location then leads back to the proxy.

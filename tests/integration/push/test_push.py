@@ -248,6 +248,19 @@ def test_another_push_may_make_the_repository_first(shop: Shop) -> None:
     assert shop.aws.operations.count("CreateRepository") == 1
 
 
+def test_a_repository_without_all_of_its_settings_is_no_success_the_next_time(shop: Shop) -> None:
+    denied = "User: ann is not authorized to perform: ecr:PutLifecyclePolicy on resource: *"
+    shop.aws.fail("PutLifecyclePolicy", "AccessDeniedException", denied)
+    ran = shop.push("--keep", "3")
+    assert ran.code == 3
+    assert ran.error.startswith(f"error: the repository '{shop.name}' was made, but without all of its settings\n")
+    undo = f"aws ecr delete-repository --repository-name {shop.name} --region {REGION}"
+    assert f"then delete the repository (it is empty), and push again: {undo}\n" in ran.error
+    ecr(shop.aws).delete_repository(repositoryName=shop.name)
+    assert shop.push("--keep", "3").code == 0
+    assert ecr(shop.aws).get_lifecycle_policy(repositoryName=shop.name)
+
+
 # -- 3: the token -------------------------------------------------------------------------------------------------
 
 
@@ -359,7 +372,7 @@ def test_the_reference_is_written_to_a_file(shop: Shop) -> None:
     assert (shop.folder / "reference.txt").read_text() == ran.stdout
 
 
-@pytest.mark.parametrize("file", [".", "no/such/folder/file"])
+@pytest.mark.parametrize("file", [".", "no/such/folder/file", "byoc.toml/file", "x" * 300])
 def test_a_file_that_cannot_be_written_is_said_before_anything_goes_up(shop: Shop, file: str) -> None:
     ran = shop.push("--image-ref-file", file)
     assert ran.code == 2
@@ -396,6 +409,36 @@ def test_a_region_that_fails_hides_no_other(shop: Shop, as_json: bool) -> None:
         "error: the push failed in 1 of 2 regions\n"
         f"eu-central-1: the repository '{shop.name}' cannot be made\nKmsException: the key is disabled\n\n"
         "hint: check that the key exists in this region, and that you may use it\n"
+    )
+
+
+def test_regions_and_a_file_may_fail_together(shop: Shop) -> None:
+    shop.aws.fail("CreateRepository", "KmsException", "the key is disabled", regions=("eu-central-1",))
+    words = ("push", "--region", "eu-central-1", "--region", REGION, "--image-ref-file")
+
+    ran = shop(*words, "/dev/full", "--json")
+
+    assert (ran.code, len(ran.json())) == (1, 1)
+    assert ran.error == (
+        "error: the push failed in 1 of 2 regions\n"
+        f"eu-central-1: the repository '{shop.name}' cannot be made\nKmsException: the key is disabled\n"
+        f"it was pushed, but /dev/full cannot be written\nNo space left on device\n{ran.json()[0]['image']}\n\n"
+        "hint: check that the key exists in this region, and that you may use it\n"
+    )
+
+
+def test_where_nothing_was_pushed_the_file_is_what_it_was(shop: Shop) -> None:
+    (shop.folder / "references").write_text("of yesterday")
+    shop.aws.fail("DescribeRepositories", "KmsException", "the key is disabled", times=2)
+    ran = shop("push", "--region", "eu-central-1", "--region", REGION, "--image-ref-file", "references")
+    assert (ran.code, (shop.folder / "references").read_text()) == (1, "of yesterday")
+
+
+def test_what_was_pushed_is_said_where_the_file_cannot_be_written(shop: Shop) -> None:
+    ran = shop.push("--image-ref-file", "/dev/full", "--json")
+    assert ran.code == 1
+    assert ran.error == (
+        f"error: it was pushed, but /dev/full cannot be written\nNo space left on device\n{ran.json()['image']}\n"
     )
 
 
@@ -437,9 +480,13 @@ def test_findings_are_waited_for(shop: Shop) -> None:
     again = shop.push("--wait-scan", "--fail-on", "HIGH")
     assert (again.code, again.stdout) == (1, "")
     assert again.error == (
-        "error: the image has findings of severity high or worse\n1 high\n\n"
+        "error: the image has findings of severity high or worse\n1 high\n"
+        f"it was pushed all the same: {ran.json()['image']}\n\n"
         "hint: the ECR console lists them with their remedies\n"
     )
+    described = shop.push("--wait-scan", "--fail-on", "HIGH", "--json")
+    assert described.code == 1
+    assert described.json() | {"seconds": 0} == ran.json() | {"seconds": 0, "created": False}
 
 
 def test_a_scan_that_is_on_its_way_is_not_started_again(shop: Shop) -> None:
@@ -461,11 +508,19 @@ def test_a_scan_that_is_on_its_way_is_not_started_again(shop: Shop) -> None:
         (("--fail-on", "severe", "--wait-scan"), "--fail-on severe: there is no such severity"),
         (("--allow-account", "12"), "--allow-account 12: an account is 12 digits"),
         (("--aws-tag", "x"), "--aws-tag x: there is no '='"),
+        (("--region", "us west 2"), "'us west 2' is no AWS region"),
+        (("--profile", "nope"), "The config profile (nope) could not be found"),
+        (("--repository", "Team/x"), "'Team/x' is no name for a repository"),
+        (("--tag", "a b"), "'a b' is no tag\na tag is 1 to 128 letters, digits, '_', '.' and '-', and begins with"),
+        (("a__b:v1",), "'a__b' is no name for a repository"),
+        (("My-Model",), "'My-Model' is not an image name\nimage names are lower case"),
+        (("--to", "registry.example/x:v1"), "--to is for other registries"),
     ],
 )
-def test_wrong_options(shop: Shop, words: tuple[str, ...], said: str) -> None:
+def test_wrong_words_are_said_before_the_image_is_looked_for(shop: Shop, words: tuple[str, ...], said: str) -> None:
+    (shop.folder / "byoc.toml").write_text('image = "never-built:v1"\n')
     ran = shop.push(*words)
-    assert ran.code == 2
+    assert ran.code == 2, ran.stderr
     assert said in ran.error
     assert shop.aws.operations == []
 
@@ -521,6 +576,12 @@ def test_build_and_push_in_one_go(shop: Shop, hub: Registry, docker_client: dock
 def test_build_takes_a_region_only_with_push(shop: Shop) -> None:
     ran = shop("build", "--region", REGION)
     assert (ran.code, ran.error.splitlines()[0]) == (2, "error: --region goes with --push")
+
+
+def test_a_build_for_a_name_that_ecr_refuses_is_not_begun(shop: Shop) -> None:
+    (shop.folder / "Dockerfile").write_text("FROM scratch\n")
+    ran = shop("build", "--push", "--tag", "a__b", "--region", REGION)
+    assert (ran.code, ran.stderr.splitlines()[0]) == (2, "error: 'a__b' is no name for a repository")
 
 
 def test_a_build_says_that_the_region_is_missing_before_it_takes_its_time(shop: Shop) -> None:

@@ -70,6 +70,7 @@ def test_with_a_credential_helper(shop: Shop, hub: Registry) -> None:
     [
         ({"credsStore": "nowhere"}, "", r".*docker-credential-nowhere not installed or not available in PATH"),
         ({"credsStore": "testing"}, "echo the keychain is locked; exit 1", ".*the keychain is locked.*"),
+        ({"credsStore": "testing"}, "cat >/dev/null; echo hello", r"it answers nonsense \(.*\)"),
     ],
 )
 def test_a_credential_helper_that_is_broken(
@@ -85,6 +86,20 @@ def test_a_credential_helper_that_is_broken(
         f"the credential helper of your Docker configuration fails: {cause}",
         "",
         "hint: install the helper that ~/.docker/config.json names .*, or take its line out",
+    )
+    assert "Warning" not in ran.stderr
+
+
+def test_a_docker_configuration_that_is_no_json(shop: Shop, hub: Registry) -> None:
+    (shop.home / "config.json").write_text("{ auths")
+    ran = shop("push", "--to", f"{hub.host}/{shop.name}", DOCKER_CONFIG=str(shop.home))
+    check(
+        ran,
+        3,
+        f"error: {shop.home}/config.json is not valid JSON",
+        "Expecting property name .*",
+        "",
+        "hint: mend it: the docker client reads it, too",
     )
 
 
@@ -106,7 +121,7 @@ def test_without_a_login_that_the_registry_knows(shop: Shop, hub: Registry, conf
         "error: the push failed",
         "no basic auth credentials|unauthorized: authentication required",
         "",
-        "hint: the registry does not know this login: docker login REGISTRY",
+        f"hint: the registry does not know this login: docker login {hub.host}",
     )
 
 
@@ -123,6 +138,11 @@ def test_an_oci_manifest_elsewhere_is_warned_of(shop: Shop, hub: Registry) -> No
 def test_options_of_ecr_do_not_go_with_it(shop: Shop, words: tuple[str, ...]) -> None:
     ran = shop("push", "--to", "registry.example/x:v1", *words)
     check(ran, 2, *plain("error: --to is for other registries, and goes with none of the options for ECR"))
+
+
+def test_a_profile_of_the_environment_is_no_option(shop: Shop) -> None:
+    ran = shop("push", "--to", "registry.example/x:v1", "--dry-run", BYOC_PROFILE="team")
+    assert (ran.code, ran.stdout) == (0, f"push {shop.reference} to registry.example/x:v1\n")
 
 
 def test_it_goes_to_a_tag(shop: Shop) -> None:
@@ -158,6 +178,16 @@ def test_a_client_that_refuses(shop: Shop, hub: Registry) -> None:
     (folder / "docker").chmod(0o755)
     ran = shop("login", "--region", REGION, PATH=f"{folder}:{os.environ['PATH']}")
     check(ran, 3, *plain(f"error: docker login to {hub.host} failed", "cannot keep …"))
+
+
+def test_a_client_whose_credential_helper_is_broken(shop: Shop) -> None:
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker client")
+    ran = shop("login", "--region", REGION, DOCKER_CONFIG=configured(shop.home, {"credsStore": "nowhere"}))
+    assert ran.code == 3
+    assert "docker-credential-nowhere" in ran.error
+    assert "\n\nhint: mend the helper that ~/.docker/config.json names" in ran.error
+    assert TOKEN not in ran.stderr
 
 
 def test_no_docker_client(shop: Shop) -> None:

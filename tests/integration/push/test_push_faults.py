@@ -97,6 +97,59 @@ def test_no_such_profile(shop: Shop) -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["\n", " "])
+def test_a_credential_with_a_newline_is_refused_and_not_shown(shop: Shop, end: str) -> None:
+    ran = shop.push(AWS_SESSION_TOKEN=f"topsecret{end}")
+    check(
+        ran,
+        3,
+        *plain(
+            "error: the AWS credentials have a blank or a newline in them",
+            "",
+            "hint: take it off: look into ~/.aws/config, ~/.aws/credentials and the variables AWS_*",
+        ),
+    )
+    assert "topsecret" not in ran.stderr
+    assert shop.aws.operations == []
+
+
+@pytest.mark.parametrize(
+    ("config", "variables", "said"),
+    [
+        ("credential_process = /no/such/program", {}, ".*'/no/such/program'"),
+        ("credential_process = echo nonsense", {}, "Expecting value: .*"),
+        (
+            "",
+            {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/ci"},
+            ".*'/no/token'",
+        ),
+        (
+            f"role_arn = arn:aws:iam::{ACCOUNT}:role/x\nsource_profile = gone",
+            {},
+            'The source_profile "gone" referenced in the profile "default" does not exist.',
+        ),
+        ("this is no line", {}, "Unable to parse config file: .*"),
+    ],
+)
+def test_credentials_that_cannot_be_had(shop: Shop, config: str, variables: dict[str, str], said: str) -> None:
+    (shop.home / ".aws").mkdir()
+    (shop.home / ".aws" / "config").write_text(f"[default]\n{config}\n")
+    ran = shop.push(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **variables)
+    hint = r"hint: look into ~/\.aws/config, ~/\.aws/credentials and the variables AWS_\*"
+    check(ran, 3, f"error: (AWS in {REGION}|the AWS profile|the AWS credentials) cannot be (used|read)", said, "", hint)
+
+
+def test_credentials_that_are_renewed_and_have_expired_all_the_same(shop: Shop) -> None:
+    old = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}
+    program = shop.home / "give"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(old | {'Expiration': '2020-01-01T00:00:00Z'})}'\n")
+    program.chmod(0o755)
+    (shop.home / ".aws").mkdir()
+    (shop.home / ".aws" / "config").write_text(f"[default]\ncredential_process = {program}\n")
+    ran = shop.push(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    check(ran, 3, "error: your AWS credentials cannot be used", ".*still expired.*", "", f".*{re.escape(LOGIN)}")
+
+
 def sso(shop: Shop, expires: str) -> dict[str, str]:
     """A profile of SSO, whose cached token has expired, or is not there."""
     (shop.home / ".aws" / "sso" / "cache").mkdir(parents=True)
@@ -273,14 +326,15 @@ def test_throttling_passes(shop: Shop) -> None:
     assert shop.aws.operations.count("DescribeRepositories") == 3
 
 
-def test_a_proxy_s_page_instead_of_an_answer(shop: Shop) -> None:
-    shop.aws.fail("DescribeRepositories", "", status=403)
+@pytest.mark.parametrize(("operation", "status"), [("DescribeRepositories", 403), ("GetCallerIdentity", 407)])
+def test_a_proxy_s_page_instead_of_an_answer(shop: Shop, operation: str, status: int) -> None:
+    shop.aws.fail(operation, "", status=status)
     check(
         shop.push(),
         3,
+        "error: (the repository .* cannot be looked up|AWS in .* cannot be used)",
         *plain(
-            f"error: the repository '{shop.name}' cannot be looked up",
-            "not AWS but something in between answered, with HTTP status 403",
+            f"not AWS but something in between answered, with HTTP status {status}",
             "",
             "hint: check HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL",
         ),
@@ -403,7 +457,7 @@ def test_the_registry_s_host_is_what_aws_says(
             "POST",
             UPLOAD,
             refusal(403, "DENIED", DENIED),
-            1,
+            3,
             f"denied: {DENIED}",
             missing("ecr:InitiateLayerUpload", "arn:aws:ecr:us-west-2:123456789012:repository/x"),
             id="denied",

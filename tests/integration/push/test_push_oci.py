@@ -44,9 +44,16 @@ def as_zstd(_: Registry, repository: str, tag: str, manifest: dict[str, Any]) ->
     return rules.OCI_MANIFEST, oci(manifest, ZSTD)
 
 
-def as_index(hub: Registry, repository: str, tag: str, manifest: dict[str, Any]) -> tuple[str, bytes]:
+def as_zstd_index(hub: Registry, repository: str, tag: str, manifest: dict[str, Any]) -> tuple[str, bytes]:
+    """An index of one such."""
+    return as_index(hub, repository, tag, manifest, ZSTD)
+
+
+def as_index(
+    hub: Registry, repository: str, tag: str, manifest: dict[str, Any], layer_type: str = GZIP
+) -> tuple[str, bytes]:
     """An index of the image, and of an attestation that buildx adds."""
-    image = oci(manifest)
+    image = oci(manifest, layer_type)
     statement = hub.put_blob(repository, json.dumps({"for": digest_of(image)}).encode())
     attestation = json.dumps(
         {
@@ -158,6 +165,41 @@ def test_layers_of_zstd_are_refused_with_the_way_to_rebuild(
     )
     assert hub.tags(shop.name) == []
     assert docker_client.images.get(shop.image_id).tags == [shop.reference]
+
+
+def test_an_index_that_cannot_be_converted_leaves_nothing(
+    shop: Shop, hub: Registry, engine: Engine, docker_client: docker.DockerClient
+) -> None:
+    engine.containerd = True
+    hub.rewrite = as_zstd_index
+    docker_client.images.get(shop.image_id).tag("elsewhere", shop.name)
+    ran = shop.push(shop.image_id, DOCKER_HOST=engine.address)
+    assert ran.code == 1
+    assert "cannot be converted\na layer is" in ran.error
+    assert ran.error.endswith(f" --tag {shop.reference} .\n"), "an id is no name to build under"
+    assert ecr(shop.aws).describe_images(repositoryName=shop.name)["imageDetails"] == []
+
+
+def test_what_is_converted_is_what_the_engine_pushed(shop: Shop, hub: Registry, engine: Engine) -> None:
+    engine.containerd = True
+    hub.rewrite = as_manifest
+    engine.digest = str  # it says what it sent, and ECR has something else
+    ran = shop.push(DOCKER_HOST=engine.address)
+    assert ran.code == 1
+    assert ran.error.startswith(f"error: ECR has another image under '{shop.uri}:byoc-")
+    assert hub.tags(shop.name) == []
+
+
+def test_a_dry_run_names_every_call_that_is_made(shop: Shop, engine: Engine, form: str) -> None:
+    planned = shop.push("--dry-run", "--json", DOCKER_HOST=engine.address).json()["calls"]
+    assert shop.aws.operations == []
+    assert shop.push(DOCKER_HOST=engine.address).code == 0
+    said = [call["call"] for call in planned]
+    if form == rules.OCI_MANIFEST:
+        said = [call for call in said if "(if an index came)" not in call and "(if one came)" not in call]
+    operations = [call.partition(" ")[0].partition(":")[2] for call in said if not call.startswith("push ")]
+    assert operations.pop(3) == "BatchGetImage", "what is there: a repository that was just made is not asked"
+    assert operations == shop.aws.operations
 
 
 def test_an_oci_manifest_that_nobody_foresaw_is_no_success(shop: Shop, hub: Registry) -> None:

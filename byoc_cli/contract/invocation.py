@@ -1,0 +1,168 @@
+"""InvokeEndpoint on the wire: which headers get through, and what the service says when it fails. Pure.
+
+The shapes are those of the API model `sagemaker-runtime`: an SDK makes its exceptions of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from byoc_cli.contract import hosting
+
+VARIANT = "AllTraffic"
+ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream))?")
+INVOCATIONS = "invocations"
+RESPONSE_STREAM = "invocations-response-stream"
+EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
+
+VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
+REQUEST_ID_HEADER = "x-amzn-RequestId"
+ERROR_HEADER = "x-amzn-errortype"
+CAUSE_HEADER = "x-byoc-cause"
+"""Beside an error, for `byoc predict`: what happened on this machine, which AWS's own words do not say."""
+
+STREAM_ACCEPT_HEADER = "X-Amzn-SageMaker-Accept"
+STREAM_CONTENT_TYPE_HEADER = "X-Amzn-SageMaker-Content-Type"
+
+# H-16: what a container gets of a call's headers; Prefix-Aware-Id came with a later version of the API.
+REQUEST_HEADERS = (
+    "Content-Type",
+    "Accept",
+    hosting.CUSTOM_ATTRIBUTES_HEADER,
+    hosting.TARGET_MODEL_HEADER,
+    "X-Amzn-SageMaker-Target-Variant",
+    "X-Amzn-SageMaker-Target-Container-Hostname",
+    "X-Amzn-SageMaker-Inference-Id",
+    "X-Amzn-SageMaker-Enable-Explanations",
+    "X-Amzn-SageMaker-Inference-Component",
+    "X-Amzn-SageMaker-Session-Id",
+    "X-Amzn-SageMaker-Prefix-Aware-Id",
+)
+# H-17: what a caller gets of an answer's.
+RESPONSE_HEADERS = (
+    "Content-Type",
+    hosting.CUSTOM_ATTRIBUTES_HEADER,
+    "X-Amzn-SageMaker-New-Session-Id",
+    "X-Amzn-SageMaker-Closed-Session-Id",
+)
+
+_LIMITS = (
+    (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
+    ("X-Amzn-SageMaker-Inference-Id", "inferenceId", 64),
+)
+_VISIBLE = re.compile(r"[\x20-\x7e]*")
+_MESSAGE_CHARACTERS = 2048
+
+
+@dataclass(frozen=True)
+class ServiceError:
+    """An error as InvokeEndpoint answers it (H-23): `code` names the exception, "" where there is only the status."""
+
+    code: str
+    status: int
+    message: str
+    more: Mapping[str, str | int] = field(default_factory=dict)
+    cause: str = ""
+
+    @property
+    def body(self) -> dict[str, str | int]:
+        """What is in the JSON body."""
+        return {"Message" if self.code else "message": self.message, **self.more}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose endpoint it would be: what AWS puts into its texts."""
+
+    endpoint: str
+    region: str
+    number: str
+
+    @property
+    def _group(self) -> str:
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    def model_error(self, status: int, original: str, *, loaded: bool = True, cause: str = "") -> ServiceError:
+        """An answer that is not 2xx (H-18); `loaded` is False where its body could not be read."""
+        original = original[:_MESSAGE_CHARACTERS]
+        kind = "client" if 400 <= status < 500 else "server"
+        said = f'with message "{original}"' if loaded else "and could not load the entire response body"
+        console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
+        return ServiceError(
+            "ModelError",
+            424,
+            f"Received {kind} error ({status}) from primary {said}. See {console}#logEventViewer:group={self._group} "
+            f"in account {self.number} for more information.",
+            {
+                "OriginalStatusCode": status,
+                "OriginalMessage": original,
+                "LogStreamArn": f"arn:aws:logs:{self.region}:{self.number}:log-group:{self._group}",
+                "ErrorCode": f"{'CLIENT_ERROR' if kind == 'client' else 'INTERNAL_FAILURE'}_FROM_MODEL",
+            },
+            cause,
+        )
+
+    def timed_out(self, seconds: float) -> ServiceError:
+        """No answer in time (H-20)."""
+        return self.model_error(0, hosting.TIMED_OUT, cause=f"no answer within {seconds:g} s")
+
+    def no_answer(self, cause: str) -> ServiceError:
+        """The container closed the connection, or does not speak HTTP."""
+        said = (
+            f"Amazon SageMaker could not get a response from the {self.endpoint} endpoint. This can occur when CPU or "
+            "memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an "
+            "instance type with more CPU capacity or memory."
+        )
+        return self.model_error(0, said, cause=cause)
+
+    def not_found(self, name: str) -> ServiceError:
+        """Another EndpointName than this endpoint's."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {name} of account {self.number} not found.",
+            cause=f"this endpoint's name is {self.endpoint}",
+        )
+
+
+def too_large() -> ServiceError:
+    """A request over the limit (H-21): refused before it reaches the service, so there is a status and no code."""
+    return ServiceError(
+        "",
+        413,
+        f"HTTP content length exceeded {hosting.MAX_PAYLOAD_BYTES} bytes.",
+        cause="the request is larger than 25 MB (H-21)",
+    )
+
+
+def unavailable(cause: str) -> ServiceError:
+    """Nothing is there to ask (H-23)."""
+    return ServiceError("ServiceUnavailable", 503, "The service is unavailable. Try your call again.", cause=cause)
+
+
+def unknown_operation(what: str) -> ServiceError:
+    """No operation has that path."""
+    return ServiceError(
+        "UnknownOperationException", 404, f"Unknown operation {what}", cause=f"a local endpoint has no {what}"
+    )
+
+
+def header_problem(headers: Mapping[str, str]) -> ServiceError | None:
+    """What InvokeEndpoint refuses of the headers (H-16)."""
+    for name, member, most in _LIMITS:
+        value = headers.get(name, "")
+        if len(value) > most:
+            constraint = f"Member must have length less than or equal to {most}"
+        elif not _VISIBLE.fullmatch(value):
+            constraint = r"Member must satisfy regular expression pattern: \p{ASCII}*"
+        else:
+            continue
+        shown = value[:200].encode("ascii", "replace").decode()
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
+        )
+    return None

@@ -1,0 +1,55 @@
+"""The event loop of a local endpoint, from its first connection to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from aiohttp import web
+
+from byoc_cli.local.gateway.capture import Capture
+from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.server import Server
+from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.progress import Progress
+
+_LAST_SECONDS = 2.0  # for answers that are on their way when the container has ended
+_BACKLOG = 1024
+
+
+async def serve(
+    listener: socket.socket,
+    settings: Settings,
+    progress: Progress,
+    listening: Callable[[Health], None],
+    ended: asyncio.Event,
+) -> None:
+    """Answer on a bound socket until `ended`; `listening` is given the endpoint's health when callers can come."""
+    with closing(Capture(Path(settings.capture))) if settings.capture else nullcontext() as capture:
+        async with Upstream(settings) as upstream:
+            health = Health(upstream, settings, progress)
+            server = Server(settings, upstream, health, progress, capture)
+            # A body goes on as it is; nobody reads an access log.
+            connections = web.Server(server.handle, auto_decompress=False, access_log=None)
+            loop = asyncio.get_running_loop()
+            accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
+            listening(health)
+            await ended.wait()
+            # A connection that is just being accepted fails in asyncio when its server is closed, and is left open.
+            loop.remove_reader(listener)
+            await _turns()
+            accepting.close()
+            await health.stop()
+            connections.pre_shutdown()
+            await connections.shutdown(_LAST_SECONDS)
+            await _turns()
+
+
+async def _turns() -> None:
+    """Let the loop finish what it has begun with connections: accepting them, closing them."""
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -1,0 +1,160 @@
+"""An endpoint's container: made as SageMaker makes it, and waited for until it answers (H-01 to H-12)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from byoc_cli import endpoint
+from byoc_cli.contract import hosting, paths
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Mount, NameTaken
+from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local import labels
+from byoc_cli.local.follower import Follower
+from byoc_cli.local.hosting.request import KIND, MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.interrupts import Interrupts
+from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.mounts import check_mount
+from byoc_cli.local.output import indented
+from byoc_cli.local.progress import Progress
+from byoc_cli.project import Project
+
+
+def start(
+    engine: Engine,
+    project: Project,
+    request: EndpointRequest,
+    progress: Progress,
+    callers_port: int,
+) -> tuple[Container, Follower]:
+    """Make and start the container; whatever fails here leaves nothing behind."""
+    marks = labels.for_job(project, KIND, request.name, image=request.reference, detached=request.detached)
+    name = f"byoc-{request.name}"
+    local = {PORT_LABEL: str(callers_port)} if callers_port else {}
+    spec = ContainerSpec(
+        image=request.image.id,
+        command=[hosting.COMMAND],
+        name=name,
+        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
+        environment=request.environment,
+        network=name,
+        ports={hosting.PORT: 0 if callers_port else request.port},
+        gpus=request.gpus,
+    )
+    claimed = False
+    try:
+        engine.create_network(name, marks)
+        claimed = True
+        mount = _model_mount(engine, request, marks)
+        container = engine.create(replace(spec, mounts=[mount]))
+        if request.model and request.model.is_dir():
+            check_mount(container, mount, paths.MODEL)
+        container.start()
+    except BaseException as error:
+        if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
+            labels.remove_job(engine, project, request.name)
+        if isinstance(error, CannotStart):
+            said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
+            raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
+        raise
+    return container, Follower(container, progress)
+
+
+def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
+    """A folder is mounted as it is, an archive unpacked by the engine into a volume (H-03); both read-only (H-04)."""
+    if request.model and request.model.is_dir():
+        return Mount(paths.MODEL, str(request.model), read_only=True)
+    # An engine mounts no anonymous volume read-only.
+    volume = engine.create_volume(_model_volume(request.name), marks)
+    if request.model is None:
+        return Mount(paths.MODEL, volume, read_only=True)
+    # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
+    filler = engine.create(
+        ContainerSpec(
+            request.image.id,
+            [hosting.COMMAND],
+            f"byoc-{request.name}-model",
+            marks,
+            mounts=[Mount(paths.MODEL, volume)],
+        )
+    )
+    try:
+        filler.put(paths.MODEL, _chunks(request.model))
+    except MachineError:
+        raise
+    except ByocError as error:  # only its beginning was looked at before
+        raise EndpointFailed(
+            f"{request.model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
+            hint="make it anew: tar -czf model.tar.gz -C MODEL .",
+        ) from error
+    finally:
+        filler.remove()
+    return Mount(paths.MODEL, volume, read_only=True)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
+
+
+def wait_until_ready(
+    container: Container,
+    request: EndpointRequest,
+    follower: Follower,
+    interrupts: Interrupts,
+    callers_port: int,
+) -> Endpoint:
+    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
+    own = request.port if request.raw else 0
+    port = own or container.port(hosting.PORT)
+    last_look = 0.0
+
+    def alive() -> None:
+        nonlocal last_look
+        interrupts.check()
+        # The output ends when the container does: no need to ask the engine at each ping, but once a second.
+        if follower.ended or time.monotonic() - last_look > 1:
+            last_look = time.monotonic()
+            exit_ = container.exited()
+            if exit_ is not None:
+                follower.join()
+                raise _died(exit_.code, exit_.out_of_memory, follower.tail.text)
+
+    try:
+        seconds = endpoint.Client(endpoint.url(port)).wait_until_ready(request.startup_timeout, alive)
+    except EndpointFailed:
+        raise
+    except ByocError as error:
+        tail = follower.tail.text
+        raise EndpointFailed(
+            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
+        ) from error
+    return Endpoint(
+        name=request.name,
+        container=container.name,
+        url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
+        model=str(request.model or ""),
+        ready_seconds=round(seconds, 3),
+    )
+
+
+def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
+    cause = "it ran out of memory" if out_of_memory else f"exit code {code}"
+    last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
+    return EndpointFailed(
+        f"the container ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
+        hint="`serve` has to stay in the foreground and listen on port 8080" if code == 0 else "",
+    )
+
+
+def remove_rest(engine: Engine, name: str) -> None:
+    """Remove what an endpoint has beside its container."""
+    engine.remove_network(f"byoc-{name}")
+    engine.remove_volume(_model_volume(name))
+
+
+def _model_volume(name: str) -> str:
+    return f"byoc-{name}-model"

@@ -1,0 +1,81 @@
+"""What an endpoint is asked for, and which model it serves."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byoc_cli.contract import hosting
+from byoc_cli.engine.types import Image
+from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.local import runs
+from byoc_cli.project import Project
+
+KIND = "endpoint"
+MODEL_LABEL = "byoc.model"
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+
+    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    """
+
+    name: str
+    image: Image
+    reference: str
+    model: Path | None
+    port: int = hosting.PORT
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: str = "none"
+    startup_timeout: float = hosting.STARTUP_TIMEOUT_SECONDS
+    detached: bool = False
+    raw: bool = False
+    capture: Path | None = None
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint that answers; `url` is where /invocations is."""
+
+    name: str
+    container: str
+    url: str
+    model: str
+    ready_seconds: float = 0.0
+
+
+class EndpointFailed(ByocError):
+    """The container died, or never answered /ping."""
+
+
+def model_of(project: Project, given: str) -> Path | None:
+    """Return the model to serve: the one given, else the last completed run's; None where there is none.
+
+    Raises:
+        UsageError: the one given is neither a folder nor a gzip-compressed tar (H-03).
+
+    """
+    if not given:
+        run = runs.latest(project)
+        return run.model.resolve() if run and run.model.is_dir() else None
+    path = Path(given).expanduser().resolve()
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise UsageError(
+            f"there is no model at '{given}'",
+            hint="--model takes a folder, a model.tar.gz, or nothing (the last run's)",
+        )
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            tar.next()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise UsageError(
+            f"'{given}' is not a gzip-compressed tar\n{error}", hint="make it with: tar -czf model.tar.gz -C MODEL ."
+        ) from error
+    return path

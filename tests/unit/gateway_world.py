@@ -1,0 +1,120 @@
+"""A local endpoint before a small server of this process."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.gateway.thread import ThreadGateway
+from tests.fakes import Told
+from tests.unit.test_endpoint import Answer, Server
+
+NAME = "my-endpoint"
+
+
+class World:
+    """`server` is the container; `url` is where the local endpoint answers, `told` what it said."""
+
+    def __init__(self, server: Server, settings: Settings, *, ready: bool = True) -> None:
+        self.server = server
+        self.told = Told()
+        self._clients: list[Any] = []
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.port = int(listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.gateway = ThreadGateway(listener, self.told)
+        self.gateway.begin(settings, "")
+        if ready:
+            self.gateway.ready()
+
+    @property
+    def invocations(self) -> list[dict[str, str]]:
+        """The headers of what came to /invocations."""
+        return [headers for what, headers in self.server.asked if what == "POST /invocations"]
+
+    def boto(self, config: Config | None = None) -> Any:
+        """An SDK's client of it."""
+        client = botocore.session.Session().create_client(
+            "sagemaker-runtime",
+            region_name="eu-west-1",
+            endpoint_url=self.url,
+            aws_access_key_id="A" * 20,
+            aws_secret_access_key="x",
+            config=config,
+        )
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """End it, and the clients before it."""
+        for client in self._clients:
+            client.close()
+        self.gateway.end()
+        self.server.close()
+
+
+@contextmanager
+def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
+    """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
+    server = Server()
+    settings = replace(Settings(NAME, server.http.server_port), **({"ping_interval": 3600.0} | changes))
+    made = World(server, settings, ready=ready)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def on(path: str, answer: Answer) -> Answer:
+    """Answer so on one path only; elsewhere 200 and nothing."""
+
+    def either(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == path:
+            answer(handler)
+        else:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+    return either
+
+
+def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: str = "text/plain") -> Answer:
+    """Answer in chunks, each flushed; without an `end` it is broken off."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        handler.send_response(200)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for part in parts:
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            handler.wfile.flush()
+            time.sleep(pause)
+        if end:
+            handler.wfile.write(b"0\r\n\r\n")
+        else:
+            handler.close_connection = True
+
+    return answer
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Wait until it holds; says whether it came to be."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -557,7 +557,9 @@ class EngineContract:
     ) -> None:
         container = make("polite", mounts=[Mount("/opt/ml/model")])
         container.start()
+        assert container.is_there()
         engine.container(container.id).remove()
+        assert not container.is_there()
         for call in (container.wait, container.was_signalled, lambda: list(container.get("/opt/ml/model"))):
             with pytest.raises(ContainerGone):
                 call()

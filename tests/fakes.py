@@ -231,7 +231,7 @@ class FakeContainer:
         return self._life.box.path(place)
 
     def _require(self) -> None:
-        if self._life.id not in self._engine.lives:
+        if not self.is_there():
             raise ContainerGone(f"the container is not there any more\nNo such container: {self.id}")
 
     def get(self, path: str) -> Generator[bytes, None, None]:
@@ -299,6 +299,9 @@ class FakeContainer:
     def was_signalled(self) -> bool:
         self._require()
         return self._life.signalled
+
+    def is_there(self) -> bool:
+        return self._life.id in self._engine.lives
 
     def is_on(self, network: str) -> bool:
         self._require()

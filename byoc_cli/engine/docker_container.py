@@ -131,6 +131,11 @@ class DockerContainer:
             )
             return next(iter(kills), None) is not None
 
+    def is_there(self) -> bool:
+        with faults.translated(), suppress(docker.errors.NotFound):
+            return self.api.inspect_container(self.id)["State"]["Status"] not in {"removing", "dead"}
+        return False
+
     def is_on(self, network: str) -> bool:
         with faults.translated():
             return network in self.api.inspect_container(self.id)["NetworkSettings"]["Networks"]

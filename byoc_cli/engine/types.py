@@ -209,6 +209,9 @@ class Container(Protocol):
     def was_signalled(self) -> bool:
         """Whether somebody sent it a signal through the engine (`docker stop`, `docker kill`, ours)."""
 
+    def is_there(self) -> bool:
+        """Whether nobody has removed it, or is about to: in between an engine answers with all kinds of errors."""
+
     def is_on(self, network: str) -> bool:
         """Whether it is, or was at its end, on the network of that name."""
 

@@ -122,6 +122,20 @@ def test_results_that_are_out_of_reach_are_kept(
     assert [life.spec.name for life in world.engine.lives.values()] == ["byoc-job-1"]
 
 
+def test_an_engine_that_is_about_to_remove_a_container_says_anything(world: World) -> None:
+    class Vanishing(FakeContainer):
+        def get(self, path: str) -> Any:
+            self.fetched.append(path)
+            self.remove()
+            raise ByocError("the Docker Engine refused\nRWLayer of container is unexpectedly nil")
+
+    create = world.engine.create
+    world.engine.create = lambda spec: Vanishing(world.engine, create(spec)._life)  # type: ignore[method-assign]
+    with pytest.raises(ContainerGone, match="somebody removed the container byoc-job-1 before"):
+        world.train(going_on)
+    assert world.engine.empty
+
+
 def test_a_host_that_lost_the_network_is_named(world: World) -> None:
     world.told = When(b"oops", world.engine.networks.clear)
     world.fails(failing(1))

@@ -87,7 +87,11 @@ def _named(host: Host, more: str = "") -> Iterator[None]:
     """Say of whom it is that somebody removed the container."""
     try:
         yield
-    except ContainerGone as error:
+    except (NoSpace, EngineGone):
+        raise
+    except ByocError as error:
+        if host.container.is_there():
+            raise
         raise ContainerGone(
             f"somebody removed the container {host.container.name} before its results were collected\n"
             f"what {host.name} left is lost{more}",

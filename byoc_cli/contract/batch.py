@@ -133,7 +133,7 @@ def _strategy(value: object) -> BatchStrategy | None:
         return None
     # The documents write MULTI_RECORD here and MultiRecord in the API.
     for word in get_args(BatchStrategy):
-        if value in {word, _WORDS[word]}:
+        if value in (word, _WORDS[word]):
             return word  # type: ignore[no-any-return]
     raise ValueError(f"BatchStrategy is {json.dumps(value)}, not {' or '.join(_WORDS.values())}")
 

@@ -165,8 +165,8 @@ def _check_headers(options: dict[str, str]) -> None:
     from byoc_cli.endpoint import header_problem
 
     for option, value in options.items():
-        if problem := header_problem("Accept", value):
-            raise UsageError(f"{option}: {problem.replace(chr(39) + 'Accept' + chr(39), 'it')}", hint=f"{option} TYPE")
+        if header_problem("Accept", value):
+            raise UsageError(f"{option}: the value has a character that no header may have", hint=f"{option} TYPE")
 
 
 def _hosted(

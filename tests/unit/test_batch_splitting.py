@@ -197,5 +197,5 @@ def test_a_line_without_end_is_counted_and_not_held() -> None:
     for strategy in ("SingleRecord", "MultiRecord"):
         raw = Endless(b"x" * 8192, 200 * 128)
         with pytest.raises(ByocError, match=r"record 1 has 2\d\d,\d\d\d,\d\d\d bytes"):
-            split(io.BufferedReader(raw), "Line", strategy, MEGABYTE)  # type: ignore[arg-type]
+            split(io.BufferedReader(raw), "Line", strategy, MEGABYTE)
         assert raw.largest <= 2 * MEGABYTE

@@ -15,6 +15,7 @@ import typer
 
 from byoc_cli import __version__
 from byoc_cli.commands import (
+    batch,
     build,
     clean,
     doctor,
@@ -40,6 +41,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
     ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
     ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),
+    ("batch", batch.batch, batch.EXAMPLES, "Transform files on this machine as a batch job does."),
     ("push", push.push, push.EXAMPLES, "Push the image to ECR, and prove that SageMaker takes it."),
     ("stop", stop.stop, stop.EXAMPLES, "Stop an endpoint or a job."),
     ("ps", ps.ps, ps.EXAMPLES, "List jobs and endpoints."),

@@ -19,6 +19,8 @@ from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.project import Project
 
+_SERVED = (hosting.KIND, hosting.TRANSFORM_KIND)
+
 
 def containers(engine: Engine, project: Project | None) -> list[Thing]:
     """Return the containers of a project, or of all, the newest first."""
@@ -58,7 +60,7 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
         kind = next(thing.kind for thing in chosen if thing.job == job)
         progress.log(f"stopping {job}: SIGTERM, up to {_grace(kind)} s")
     # Side by side: each of a job's hosts has the whole grace.
-    orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind != hosting.KIND and labels.orphaned(thing))
+    orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind not in _SERVED and labels.orphaned(thing))
     side_by_side(
         *(partial(_end, engine, project, job, progress) for job in orphans),
         *(partial(_stop, engine, thing) for thing in chosen if thing.job not in orphans),
@@ -82,7 +84,7 @@ def _stop(engine: Engine, thing: Thing) -> None:
 
 
 def _grace(kind: str) -> int:
-    return hosting_rules.STOP_GRACE_SECONDS if kind == hosting.KIND else training.STOP_GRACE_SECONDS
+    return hosting_rules.STOP_GRACE_SECONDS if kind in _SERVED else training.STOP_GRACE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Generator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 from byoc_cli.engine.types import Exit, Stream
@@ -69,3 +71,48 @@ def die(_: Box) -> Printed:
     """Ends before it is ready."""
     yield "stderr", b"no model\n"
     return 5
+
+
+def transform(box: Box) -> Printed:
+    """Answers as a batch job wants it: PARAMETERS to /execution-parameters, a body in capitals, `env` with its own.
+
+    A body with "bad" in it is a 400, one with "die" its end, one with "wait" takes until a signal comes.
+    """
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parameters = box.environment.get("PARAMETERS", "")
+            self._reply(200 if self.path == "/ping" or parameters else 404, parameters.encode())
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if b"die" in body:
+                ended.set()
+                return
+            if b"wait" in body:
+                while not box.signals:
+                    time.sleep(0.01)
+                return
+            if b"bad" in body:
+                self._reply(400, b"no number")
+            else:
+                self._reply(200, json.dumps(box.environment).encode() if body == b"env" else body.upper())
+
+        def _reply(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", box.port(8080)), Handler) as server:
+        server.timeout = 0.02
+        yield "stdout", b"loading\nserving\n"
+        while not box.signals and not ended.is_set():
+            server.handle_request()
+            box.check()
+    yield "stderr", b"Segmentation fault\n" if ended.is_set() else b"bye\n"
+    return 7 if ended.is_set() else 0

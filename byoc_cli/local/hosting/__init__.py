@@ -15,7 +15,15 @@ from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
-from byoc_cli.local.hosting.request import KIND, MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest, model_of
+from byoc_cli.local.hosting.request import (
+    KIND,
+    MODEL_LABEL,
+    TRANSFORM_KIND,
+    Endpoint,
+    EndpointFailed,
+    EndpointRequest,
+    model_of,
+)
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.ports import check_port
@@ -25,6 +33,7 @@ from byoc_cli.project import Project
 __all__ = [
     "KIND",
     "MODEL_LABEL",
+    "TRANSFORM_KIND",
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",

@@ -13,7 +13,7 @@ from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine,
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.follower import Follower
-from byoc_cli.local.hosting.request import KIND, MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.hosting.request import MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
@@ -30,7 +30,7 @@ def start(
     callers_port: int,
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
-    marks = labels.for_job(project, KIND, request.name, image=request.reference, detached=request.detached)
+    marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     local = {PORT_LABEL: str(callers_port)} if callers_port else {}
     spec = ContainerSpec(

@@ -14,6 +14,7 @@ from byoc_cli.local import runs
 from byoc_cli.project import Project
 
 KIND = "endpoint"
+TRANSFORM_KIND = "transform"  # of a batch job: nobody else is to ask it
 MODEL_LABEL = "byoc.model"
 
 
@@ -36,6 +37,7 @@ class EndpointRequest:
     raw: bool = False
     capture: Path | None = None
     region: str = "us-east-1"
+    kind: str = KIND
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,213 @@
+"""`byoc batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from byoc_cli.commands.options import (
+    EnvOption,
+    GpusOption,
+    ImageArgument,
+    Outcome,
+    Session,
+    environment,
+    gpus,
+    path_of,
+    refuse,
+)
+from byoc_cli.contract import batch as rules
+from byoc_cli.contract.batch import Asked
+from byoc_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from byoc_cli.local.channels.objects import Object
+    from byoc_cli.local.hosting import EndpointRequest
+    from byoc_cli.project import Project
+
+EXAMPLES = """
+  byoc batch data.csv --out results --split-type Line --content-type text/csv --assemble-with Line
+  byoc batch pictures/ --out results --content-type image/png --max-concurrent 4
+  byoc batch s3://bucket/records --out results --split-type TFRecord --batch-strategy SingleRecord
+"""
+
+
+def batch(
+    session: Session,
+    input_: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file, a folder or s3://BUCKET/PREFIX.", show_default=False)
+    ],
+    image: ImageArgument = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the .out files go.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
+    ] = "",
+    split_type: Annotated[
+        str, typer.Option(metavar="None|Line|RecordIO|TFRecord", help="What a record is in a file.")
+    ] = "None",
+    batch_strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="SingleRecord|MultiRecord",
+            help="Records in a request: one, or all that fit; the container's wish without it, else MultiRecord.",
+            show_default=False,
+        ),
+    ] = "",
+    assemble_with: Annotated[
+        str, typer.Option(metavar="None|Line", help="What stands behind each answer: nothing, or a newline.")
+    ] = "None",
+    content_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Content type of the requests.", show_default=False)
+    ] = "",
+    accept: Annotated[
+        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
+    ] = "",
+    max_payload_mb: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            min=0,
+            max=rules.MAX_PAYLOAD_MB,
+            help="Size of a request; 0 streams each file whole; the container's wish without it, else 6.",
+            show_default=False,
+        ),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Requests at the same time; the container's wish without it, else 1.",
+            show_default=False,
+        ),
+    ] = None,
+    env: EnvOption = [],
+    timeout: Annotated[
+        int, typer.Option(metavar="SECONDS", min=1, max=rules.MAX_TIMEOUT_SECONDS, help="Time for an answer.")
+    ] = rules.TIMEOUT_SECONDS,
+    retries: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=rules.MAX_RETRIES, help="Tries after one with a 5xx or without an answer."
+        ),
+    ] = rules.RETRIES,
+    gpus_: GpusOption = "none",
+) -> Outcome:
+    """Run a batch transform job as SageMaker does: `IMAGE serve`, each file of INPUT sent to it, FILE.out for each.
+
+    The .out files lie in --out as the files do in INPUT; answers stand in the order of the records. A file of which a
+    record fails gets none, and the job fails, but the other files are done. A line of CSV is a record: no newline in
+    quotes. With TFRecord and RecordIO the container gets the payload alone with SingleRecord, whole frames with
+    MultiRecord. Prints the output folder.
+
+    With --json: the words of DescribeTransformJob (TransformJobName, TransformJobStatus, FailureReason, BatchStrategy,
+    MaxConcurrentTransforms, MaxPayloadInMB, …) and files (input, status, output, records, FailureReason), records,
+    seconds.
+    """
+    from byoc_cli.local.batch import TransformRequest, output_folder, transform
+
+    project = session.project()
+    if out is None:
+        raise UsageError("nothing says where the .out files go", hint=f"byoc batch {input_} --out FOLDER")
+    session.reference(image, project)
+    asked = Asked(
+        max_concurrent,
+        _choice(batch_strategy, "--batch-strategy", get_args(rules.BatchStrategy)) if batch_strategy else None,
+        max_payload_mb,
+    )
+    refuse(rules.problems(rules.resolve(asked, Asked())) if None not in {max_concurrent, max_payload_mb} else [])
+    split = _choice(split_type, "--split-type", get_args(rules.SplitType))
+    assemble = _choice(assemble_with, "--assemble-with", get_args(rules.AssembleWith))
+    _check_headers({"--content-type": content_type, "--accept": accept})
+    variables = environment(env, None, session.console.warn)
+    refuse(rules.environment_problems(variables))
+    number = gpus(gpus_)
+    source = None if input_.startswith("s3://") else path_of(input_, Path.cwd(), "INPUT")
+    folder = output_folder(out, source)
+    request = TransformRequest(
+        hosted=_hosted(session, project, image, model, variables | rules.environment(asked), number),
+        inputs=_inputs(session, input_, source),
+        out=folder,
+        asked=asked,
+        split=split,
+        assemble=assemble,
+        content_type=content_type,
+        accept=accept,
+        timeout=timeout,
+        retries=retries,
+    )
+    session.console.log(
+        f"transform job {request.hosted.name}: {request.hosted.reference} serve, model "
+        f"{request.hosted.model or '(none)'}, {len(request.inputs):,} files"
+    )
+    described = transform(session.engine, project, request, session.console)
+    session.console.log(
+        f"{len(request.inputs):,} files, {described['records']:,} records in {described['seconds']:.2f} s"
+    )
+    return Outcome(described, lambda console: console.result(str(out)))
+
+
+def _choice(given: str, option: str, words: Sequence[str]) -> Any:
+    """Find the word that is meant; capitals do not matter."""
+    for word in words:
+        if given.lower() == word.lower():
+            return word
+    raise UsageError(f"{option} {given}: there is no such word", hint=f"{option} {'|'.join(words)}")
+
+
+def _check_headers(options: dict[str, str]) -> None:
+    from byoc_cli.endpoint import header_problem
+
+    for option, value in options.items():
+        if header_problem("Accept", value):
+            raise UsageError(f"{option}: the value has a character that no header may have", hint=f"{option} TYPE")
+
+
+def _hosted(
+    session: Session, project: Project, image: str, model: str, variables: dict[str, str], number: str
+) -> EndpointRequest:
+    from byoc_cli import image_ref
+    from byoc_cli.local.hosting import TRANSFORM_KIND, EndpointRequest, model_of
+    from byoc_cli.local.runs import new_job_name
+
+    path = model_of(project, model)
+    reference, found = session.image(image, project)
+    if path is None:
+        session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
+    short = "transform" if reference.startswith("sha256:") else image_ref.parse(reference).short
+    return EndpointRequest(
+        name=new_job_name(short),
+        image=found,
+        reference=reference,
+        model=path,
+        port=0,
+        environment={**project.serve.environment, **variables},
+        gpus=number,
+        raw=True,  # the platform's agent, too, has nothing between itself and the container
+        kind=TRANSFORM_KIND,
+    )
+
+
+def _inputs(session: Session, given: str, source: Path | None) -> list[Object]:
+    """List the input's files; what is in S3 is downloaded.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    from byoc_cli.commands.s3_source import S3Source
+    from byoc_cli.local.channels import Channel
+    from byoc_cli.local.channels.objects import objects
+    from byoc_cli.local.channels.sources import fetched
+
+    channel = Channel("input", source or Path(), uri="" if source else given)
+    found = objects(fetched(channel, S3Source(session.console)))
+    if not found:
+        raise UsageError(f"there is no file in {given}", hint="INPUT is a file, or a folder with files in it")
+    return found

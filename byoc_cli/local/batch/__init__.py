@@ -1,0 +1,254 @@
+"""Batch transform on this machine: files in, `.out` files out (H-55 to H-59)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from byoc_cli.contract import batch
+from byoc_cli.contract.batch import Asked, AssembleWith, Parameters, SplitType
+from byoc_cli.engine.types import Container, Engine
+from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.local.batch.outputs import Output
+from byoc_cli.local.batch.pipeline import Pipeline
+from byoc_cli.local.batch.sending import Gone, Sender
+from byoc_cli.local.channels.objects import Object
+from byoc_cli.local.hosting import Endpoint, EndpointRequest, serving
+from byoc_cli.local.output import indented
+from byoc_cli.local.progress import Advance, Progress
+from byoc_cli.project import Project
+
+__all__ = ["TransformFailed", "TransformRequest", "output_folder", "transform"]
+
+_NAMED = 10  # failed files that the error names
+
+
+@dataclass(frozen=True)
+class TransformRequest:
+    """What CreateTransformJob would be told; `hosted` says how the container is started, `environment` included.
+
+    `inputs` become `<key>.out` below `out`; "" for a content type leaves the header out.
+    """
+
+    hosted: EndpointRequest
+    inputs: Sequence[Object]
+    out: Path
+    asked: Asked = field(default_factory=Asked)
+    split: SplitType = "None"
+    assemble: AssembleWith = "None"
+    content_type: str = ""
+    accept: str = ""
+    timeout: int = batch.TIMEOUT_SECONDS
+    retries: int = batch.RETRIES
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each request says of itself."""
+        given = {"Content-Type": self.content_type, "Accept": self.accept}
+        return {name: value for name, value in given.items() if value}
+
+
+class TransformFailed(ByocError):
+    """A file failed, or the container did; `result` has the words of DescribeTransformJob."""
+
+
+def output_folder(given: Path, source: Path | None) -> Path:
+    """Make the folder of the outputs before anything takes its time; `source` is the input's, None for one in S3.
+
+    Raises:
+        UsageError: it cannot be made, or its files would be the next job's input.
+
+    """
+    folder = given.expanduser().resolve()
+    if source and source.is_dir() and folder.is_relative_to(source.resolve()):
+        raise UsageError(
+            f"--out {given} is in the input's folder\nthe next job would take its .out files for input",
+            hint=f"--out {source.resolve().parent / 'out'}",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {given} cannot be made\n{error.strerror}", hint="--out FOLDER") from error
+    return folder
+
+
+def transform(engine: Engine, project: Project, request: TransformRequest, progress: Progress) -> dict[str, Any]:
+    """Start the container, send it all files, stop it; gives the words of DescribeTransformJob.
+
+    Raises:
+        TransformFailed: a file failed (the others have their `.out` all the same), or the container did.
+        EndpointFailed: the container never became ready.
+
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    outputs = [Output(source, request.out, request.assemble) for source in request.inputs]
+    with serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, container):
+        job = _Job(request, outputs, container, progress)
+        parameters, end = job.run(ready)
+        described = {
+            "TransformJobName": request.hosted.name,
+            **job.verdict(end),
+            "BatchStrategy": parameters.strategy,
+            "MaxConcurrentTransforms": parameters.max_concurrent,
+            "MaxPayloadInMB": parameters.max_payload_mb,
+            "ModelClientConfig": {
+                "InvocationsTimeoutInSeconds": request.timeout,
+                "InvocationsMaxRetries": request.retries,
+            },
+            "TransformInput": {"ContentType": request.content_type or None, "SplitType": request.split},
+            "TransformOutput": {"Accept": request.accept or None, "AssembleWith": request.assemble},
+            "CreationTime": started.isoformat(),
+            "TransformEndTime": datetime.now(UTC).isoformat(),
+            "files": [_row(output) for output in outputs],
+            "records": sum(output.records for output in outputs if output.done),
+            "seconds": round(time.monotonic() - clock, 3),
+        }
+        if described["TransformJobStatus"] != "Completed":
+            raise job.failure(described, end)
+    return described
+
+
+class _Job:
+    """The files of a job, and the container that has to answer for them."""
+
+    def __init__(
+        self, request: TransformRequest, outputs: Sequence[Output], container: Container, progress: Progress
+    ) -> None:
+        self._request = request
+        self._outputs = outputs
+        self._container = container
+        self._progress = progress
+
+    def run(self, ready: Endpoint) -> tuple[Parameters, Gone | None]:
+        """Send all; gives what the job went by, and why it ended early if it did."""
+        request = self._request
+        sender = Sender(
+            ready.url,
+            request.headers,
+            alive=self._alive,
+            timeout=request.timeout,
+            retries=request.retries,
+        )
+        parameters = Parameters()
+        with closing(sender):
+            try:
+                parameters = self._parameters(sender)
+                total = sum(output.source.path.stat().st_size for output in self._outputs)
+                with self._progress.bytes_done("batch transform", total) as advance:
+                    self._pipeline(sender, parameters, advance).run(self._outputs)
+            except Gone as gone:
+                return parameters, gone
+        self._warn_of_empty_lines()
+        return parameters, None
+
+    def _pipeline(self, sender: Sender, parameters: Parameters, advance: Advance) -> Pipeline:
+        def failed(output: Output) -> None:
+            self._progress.log(f"{output.source.key}: {output.failure.partition(chr(10))[0]}")
+
+        return Pipeline(sender, parameters, self._request.split, advance, failed)
+
+    def _parameters(self, sender: Sender) -> Parameters:
+        """Ask the container, and say by what the job goes (H-56).
+
+        Raises:
+            TransformFailed: request and container together ask for too much (H-57).
+
+        """
+        answer = sender.execution_parameters()
+        container = Asked()
+        if answer is not None:
+            try:
+                container = batch.execution_parameters(answer)
+            except ValueError as error:
+                self._progress.warn(
+                    f"the container's answer to /execution-parameters is not used: {error} (H-56)",
+                    '{"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}, or a 404',
+                )
+        parameters = batch.resolve(self._request.asked, container)
+        if problems := batch.problems(parameters):
+            raise TransformFailed(
+                "\n".join(["SageMaker would refuse this", *problems, "the container's /execution-parameters say so"]),
+                hint="--max-concurrent and --max-payload-mb win over the container's",
+            )
+        self._progress.log(str(parameters))
+        if not parameters.payload_bytes and self._request.split != "None":
+            self._progress.warn(
+                f"MaxPayloadInMB 0 streams each file whole: SplitType {self._request.split} splits none"
+            )
+        return parameters
+
+    def _warn_of_empty_lines(self) -> None:
+        if any(output.ended_in_newline for output in self._outputs):
+            self._progress.warn(
+                "the container's answers end with a newline, and AssembleWith Line adds another one: empty lines",
+                "leave --assemble-with away, or let the container's answers end without a newline",
+            )
+
+    def _alive(self) -> None:
+        exit_ = self._container.exited()
+        if exit_ is not None:
+            cause = "it ran out of memory" if exit_.out_of_memory else f"exit code {exit_.code}"
+            raise Gone(f"the container ended in the middle of the job\n{cause}")
+
+    def verdict(self, end: Gone | None) -> dict[str, str]:
+        """Return status and reason, in AWS's words."""
+        if end and self._container.was_signalled():
+            return {"TransformJobStatus": "Stopped"}
+        failed = [output for output in self._outputs if output.failure]
+        if not failed and not end:
+            return {"TransformJobStatus": "Completed"}
+        algorithm = end or any(output.algorithm_failed for output in failed)
+        return {
+            "TransformJobStatus": "Failed",
+            "FailureReason": batch.ALGORITHM_ERROR if algorithm else batch.CLIENT_ERROR,
+        }
+
+    def failure(self, described: Mapping[str, Any], end: Gone | None) -> TransformFailed:
+        """Say which files failed and why, and what the container said last."""
+        failed = [output for output in self._outputs if output.failure]
+        if described["TransformJobStatus"] == "Stopped":
+            return TransformFailed(f"the transform job was stopped\n{self._left()}", result=described)
+        lines = [f"the transform job failed: {len(failed):,} of {len(self._outputs):,} files"]
+        lines += [f"{output.source.key}: {output.failure}" for output in failed[:_NAMED]]
+        lines += [f"and {len(failed) - _NAMED:,} more"] if failed[_NAMED:] else []
+        lines += [end.message, self._left()] if end else []
+        if last := b"".join(self._container.logs(tail=10)).decode(errors="replace").strip("\r\n"):
+            lines += ["the container's last lines:", indented(last)]
+        lines += [f"FailureReason: {described['FailureReason']}"]
+        hint = next((output.hint for output in failed if output.hint), "")
+        return TransformFailed("\n".join(lines), hint=hint, result=described)
+
+    def _left(self) -> str:
+        left = sum(not output.done and not output.failure for output in self._outputs)
+        return f"{left:,} of {len(self._outputs):,} files were not done"
+
+
+class _WithoutOutput:
+    """A `Progress` without what the container prints, which a batch of requests would bury the rest under."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def log(self, text: str) -> None:
+        self._progress.log(text)
+
+    def warn(self, text: str, hint: str = "") -> None:
+        self._progress.warn(text, hint)
+
+    def output(self, data: bytes, prefix: str = "") -> None:
+        """Say nothing: its last lines are in the error."""
+
+    def bytes_done(self, label: str, total: int | None = None) -> AbstractContextManager[Advance]:
+        return self._progress.bytes_done(label, total)
+
+
+def _row(output: Output) -> dict[str, Any]:
+    status = "Completed" if output.done else "Failed" if output.failure else "Stopped"
+    made = {"output": str(output.path), "records": output.records} if output.done else {}
+    why = {"FailureReason": output.failure} if output.failure else {}
+    return {"input": str(output.source.path), "status": status, **made, **why}

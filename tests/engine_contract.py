@@ -560,7 +560,7 @@ class EngineContract:
         assert container.is_there()
         engine.container(container.id).remove()
         assert not container.is_there()
-        for call in (container.wait, container.was_signalled, lambda: list(container.get("/opt/ml/model"))):
+        for call in (container.wait, lambda: list(container.get("/opt/ml/model"))):
             with pytest.raises(ContainerGone):
                 call()
 

@@ -297,7 +297,6 @@ class FakeContainer:
         return self._life.exit
 
     def was_signalled(self) -> bool:
-        self._require()
         return self._life.signalled
 
     def is_there(self) -> bool:

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import tarfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,21 +141,31 @@ def test_an_archive_that_has_no_room_is_said(engine: FakeEngine, container: Fake
     assert not list(run.folder.glob(".*"))
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("missing", [100_000, 1_200_000, 2_500_000, 6_000_000])
-def test_an_archive_that_nearly_fits_ends_too(tmp_path: Path, missing: int) -> None:
-    """Where only the last pieces fail: the error comes at several places at once."""
-    size = 16_000_000
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "a").write_bytes(os.urandom(size))
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """As a disk that becomes full does, without one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            pack(tmp_path / "model", tmp_path / "model.tar.gz")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("missing", [100_000, 1_200_000, 2_500_000, 6_000_000])
+def test_an_archive_that_nearly_fits_ends_too(
+    engine: FakeEngine, container: FakeContainer, run: Run, missing: int
+) -> None:
+    """Where only the last pieces fail, the error comes at several places at once."""
+    content = [entry(f"model/{number}", os.urandom(4_000_000)) for number in range(4)]
+    engine.archives[paths.MODEL] = archive(folder("model"), *content)
+    with no_file_larger_than(16_000_000 - missing), pytest.raises(CannotCollect, match="File too large"):
+        collect(container, run, Told(), {})
+    with no_file_larger_than(16_000_000 - missing), pytest.raises(OSError, match="File too large"):
+        pack(run.model, run.model_tar)
+    assert not run.model_tar.exists()
+    assert not list(run.folder.glob(".*"))
 
 
 def test_files_belong_to_the_user_who_may_read_and_write_them(

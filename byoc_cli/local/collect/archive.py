@@ -27,8 +27,9 @@ def open_archive(part: Path) -> Iterator[tarfile.TarFile]:
             pack.copybufsize = CHUNK  # type: ignore[attr-defined] # tarfile's own 16 KiB cost half of the time
             yield pack
     except OSError as error:
-        # isal raises one and the same exception at every call; an ExitStack that sees it twice looks for its context
-        # for ever (no ExitStack in here for the same reason).
+        # isal raises one and the same exception at every call, which so becomes its own context: an ExitStack looks for
+        # the end of that for ever (there is none around an archive for the same reason).
+        error.__context__ = None
         raise OSError(error.errno, error.strerror or str(error), error.filename or str(part)) from None
 
 

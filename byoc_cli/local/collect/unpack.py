@@ -12,7 +12,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -56,10 +56,11 @@ def fetch(
     part = archive.with_name(f".{archive.name}.part") if archive else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            pack = stack.enter_context(open_archive(part)) if part else None
+        with (
+            open_archive(part) if part else nullcontext() as pack,
             # Closed in any case: an engine does not remove a container while somebody still reads from it.
-            chunks = stack.enter_context(closing(container.get(path)))
+            closing(container.get(path)) as chunks,
+        ):
             stream = _Stream(chunks, advance)
             links: list[tarfile.TarInfo] = []
             with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as tar:

@@ -488,17 +488,13 @@ def test_a_reader_that_has_enough(world: World, hosts: int) -> None:
         words, cwd=world.project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout
-        assert process.stdout.readline() == f"job {world.job}: {image_of(world)} train\n".encode()
+        assert process.stdout.readline().startswith(f"job {world.job}: ".encode())
         process.stdout.close()
         assert process.wait(60) == 141
     assert world.status == ("Stopped", "Stopped")
     assert (world.run / "model/saved").is_file(), "of the host whose words nobody read; the other may not have begun"
     assert (world.run / "model.tar.gz").is_file()
     assert world.left() == (0, 0, 0)
-
-
-def image_of(world: World) -> str:
-    return (world.project / "byoc.toml").read_text().split('"')[1]
 
 
 # -- the engine --------------------------------------------------------------------------------------------------------

@@ -111,6 +111,9 @@ ArgumentsOption = Annotated[
     ),
 ]
 
+_MOST_HOSTS = 100
+"""Each is a container with volumes of its own, on this machine: whoever asks for more has mistyped."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -169,6 +172,11 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
         interrupt_after=seconds(given.interrupt_after, "--interrupt-after"),
         checkpoints=_checkpoints(given.checkpoints),
     )
+    if job.instance_count > _MOST_HOSTS:
+        raise UsageError(
+            f"{job.instance_count:,} hosts\nat most {_MOST_HOSTS} containers are made on one machine",
+            hint=f"--instance-count {_MOST_HOSTS}, or fewer",
+        )
     job = started_as(job, given, settings)
     _sizes(given)
     refuse(job.problems())
@@ -241,6 +249,8 @@ def words(values: Sequence[str], option: str) -> list[str]:
             ) from error
         if not all(isinstance(word, str) for word in read):
             raise UsageError(f"{option} {value}: it is not a list of texts", hint=f"""{option} '["a", "b c"]'""")
+        if not read:
+            raise UsageError(f"{option} '{value}': there is no word in it (T-05)", hint=f"leave {option} out")
         found += read
     return found
 

@@ -136,7 +136,8 @@ def _cannot_start(text: str) -> CannotStart:
             hint=f"put an executable `{program}` on the image's PATH, with a shebang whose interpreter is in the image",
         )
     if "permission denied" in text.lower():
-        return CannotStart(cause, 126, hint=f"make it executable: add `RUN chmod +x …/{program}` to the Dockerfile")
+        path = program if program.startswith("/") else f"…/{program}"
+        return CannotStart(cause, 126, hint=f"make it executable: add `RUN chmod +x {path}` to the Dockerfile")
     if "exec format error" in text:
         return CannotStart(
             cause,

@@ -66,7 +66,7 @@ def test_what_the_engine_refuses(text: str, kind: type[ByocError], what: str) ->
             RUNC + 'exec: "/opt/train": permission denied: unknown',
             126,
             'exec: "/opt/train": permission denied',
-            "chmod",
+            "`RUN chmod +x /opt/train`",
         ),
         (
             RUNC + "exec /usr/bin/train: exec format error: unknown",

@@ -96,6 +96,27 @@ def test_t21_t22_without_what_no_document_names(world: World, tmp_path: Path) ->
     assert seen == ["hyperparameters.json", "inputdataconfig.json", "resourceconfig.json"]
 
 
+@pytest.mark.parametrize("hosts", [1, 2])
+@pytest.mark.parametrize("beside_a_pipe", [False, True])
+def test_t22_a_file_whose_name_is_no_text(world: World, tmp_path: Path, hosts: int, beside_a_pipe: bool) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / os.fsdecode(b"\xff.csv")).touch()
+    (tmp_path / "piped").mkdir()
+    seen: list[bytes] = []
+
+    def look(box: Box) -> Printed:
+        seen.append(box.path("/opt/ml/input/data/training-manifest").read_bytes())
+        yield "stdout", b"."
+        return 0
+
+    piped = [Channel("piped", tmp_path / "piped", ChannelConfig(input_mode="Pipe"))] if beside_a_pipe else []
+    distribution = "ShardedByS3Key" if hosts > 1 else "FullyReplicated"
+    config = ChannelConfig(distribution=distribution)
+    world.train(look, channels=[Channel("training", data, config), *piped], instance_count=hosts)
+    assert set(seen) == {b"training\ns3://amzn-s3-demo-local/training/\xff.csv\n"}
+
+
 def test_what_the_container_is_made_of(world: World, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     world.train(good, channels=[Channel("training", tmp_path / "a")])

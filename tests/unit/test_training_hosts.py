@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from byoc_cli.engine.types import ContainerSpec
 from byoc_cli.errors import READER_GONE, Interrupted, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.resources import Resources
 from byoc_cli.local.training import JobFailed, TrainingJob
-from tests.fakes import Box, Program, Told
+from tests.fakes import Box, FakeContainer, Program, Told
 from tests.unit.training_world import Printed, World, failing, good
 
 
@@ -316,6 +317,72 @@ def test_t52_checkpoints_are_restored_and_brought_up_to_date(world: World, tmp_p
     assert description["CheckpointConfig"] == {"S3Uri": folder.as_uri(), "LocalPath": "/opt/ml/checkpoints"}
     (folder / "count").write_text("changed in place")
     assert (world.run.checkpoints / "count").read_text() == "6", "the run's own are its own"
+
+
+def on_with_its_own(box: Box) -> Printed:
+    """Goes on with what has the host's name; algo-1 removes what is old."""
+    own = box.path(f"/opt/ml/checkpoints/{host_of(box)}")
+    first = not own.exists()
+    own.write_text("1" if first else own.read_text() + "+1")
+    old = box.path("/opt/ml/checkpoints/old")
+    if host_of(box) == "algo-1" and old.exists():
+        old.unlink()
+    yield "stdout", b"ready\n"
+    if first:
+        box.wait_for_signal()
+    return 0
+
+
+def test_t52_a_host_s_old_copy_does_not_win_over_what_another_went_on_with(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in ("old", "algo-1", "algo-2"):
+        (folder / name).write_text("0")
+    world.train(on_with_its_own, instance_count=2, checkpoints=folder)
+    expected = {"algo-1": "0+1", "algo-2": "0+1"}
+    assert {path.name: path.read_text() for path in world.run.checkpoints.iterdir()} == expected
+    assert {path.name: path.read_text() for path in folder.iterdir()} == expected
+    assert not [text for text, _ in world.told.warnings if "checkpoints" in text]
+
+
+def test_t54_of_an_interrupted_job_s_hosts_each_keeps_what_it_went_on_with(world: World) -> None:
+    world.train(on_with_its_own, instance_count=2, interrupt_after=1.5)
+    left = {path.name: path.read_text() for path in world.run.checkpoints.iterdir()}
+    assert left == {"algo-1": "1+1", "algo-2": "1+1"}
+    assert not [text for text, _ in world.told.warnings if "checkpoints" in text]
+
+
+def test_t53_what_two_hosts_changed_is_a_clash_after_a_restart_too(world: World, tmp_path: Path) -> None:
+    def write(box: Box) -> Printed:
+        box.path("/opt/ml/checkpoints/count").write_text(host_of(box))
+        yield "stdout", b"."
+        return 0
+
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "count").write_text("0")
+    world.train(write, instance_count=2, checkpoints=given)
+    assert (given / "count").read_text() == "algo-1"
+    assert [text for text, _ in world.told.warnings if "(T-53)" in text] == [
+        "/opt/ml/checkpoints/count is not the same on algo-1 and algo-2: only one of them is kept (T-53)"
+    ]
+
+
+def test_told_to_stop_while_hosts_are_made_no_more_are(world: World) -> None:
+    make = world.engine.create
+
+    def create(spec: ContainerSpec) -> FakeContainer:
+        made = make(spec)
+        if len(world.engine.specs) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    world.engine.create = create  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        world.train(good, instance_count=20)
+    assert len(world.engine.specs) == 2
+    assert world.engine.empty
+    assert world.described["TrainingJobStatus"] == "Stopped"
 
 
 def test_checkpoints_of_a_failed_job_are_kept_too(world: World, tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ class _Training:
         *,
         interrupt_after: float | None,
     ) -> Ending:
-        with job_hosts(self.engine, self.project, self.job, inputs, self.progress, checkpoints, access) as hosts:
+        with job_hosts(
+            self.engine, self.project, self.job, inputs, self.progress, checkpoints, access, self.interrupts.check
+        ) as hosts:
             self.record.enter("Downloading")
             self.interrupts.check()
             self.record.enter("Training")
@@ -129,26 +131,25 @@ class _Training:
                 raise
             if ending.cause == "interrupted":
                 self.record.enter("Interrupted")
-                results.gather_checkpoints(hosts, self.run, self.progress)
+                results.gather_checkpoints(hosts, self.run, self.progress, checkpoints)
                 return ending
             if ending.cause == "failed":
                 warn_of_lost_network(hosts, self.job, self.progress)
             self.record.enter("Uploading")
             self.interrupts.on_signal(lambda: self.progress.log(_COLLECTING), then_raise=True)
             if ending.cause == "failed" and self.attach:
-                self._gather(hosts, ending)
+                self._gather(hosts, ending, checkpoints)
                 self._look_around(next(host for host in hosts if host.name == ending.host))
             else:
                 # An engine takes as long for a network's end as for a small model: side by side.
                 with meanwhile(lambda: self.engine.remove_network(f"byoc-{self.job.name}")):
-                    self._gather(hosts, ending)
+                    self._gather(hosts, ending, checkpoints)
                     with suppress(ByocError):  # it is tried again at the end of all
                         remove(self.engine, hosts)
             return ending
 
-    def _gather(self, hosts: list[Host], ending: Ending) -> None:
-        shutil.rmtree(self.run.checkpoints, ignore_errors=True)  # an interrupted attempt's: these are newer
-        results.gather(hosts, self.run, self.progress, decided_by=ending.host)
+    def _gather(self, hosts: list[Host], ending: Ending, checkpoints: Path | None) -> None:
+        results.gather(hosts, self.run, self.progress, decided_by=ending.host, restored=checkpoints)
 
     def _look_around(self, host: Host) -> None:
         if self.attach:

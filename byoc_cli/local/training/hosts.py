@@ -54,11 +54,13 @@ def job_hosts(
     progress: Progress,
     checkpoints: Path | None = None,
     access: Access | None = None,
+    check: Callable[[], object] = lambda: None,
 ) -> Iterator[list[Host]]:
     """Give the job's hosts on their own network, /opt/ml laid out; all are gone afterwards, whatever happens.
 
     But for what only they have: results that cannot be collected, or that an engine keeps which does not answer.
-    `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials.
+    `checkpoints` is a folder whose content each host starts with, `access` its way to AWS credentials; `check` is asked
+    before each host whether to go on.
     """
     network = f"byoc-{job.name}"
     maker = _Maker(engine, project, job, network, progress, access)
@@ -68,6 +70,7 @@ def job_hosts(
         # A network takes an engine as long as all the rest, and is not needed before the start.
         with beside(lambda: engine.create_network(network, maker.labels(), internal=job.network_isolation)) as ready:
             for name in job.hosts:
+                check()
                 hosts.append(maker.make(name, inputs[name], ready))
                 if checkpoints:
                     restore(hosts[-1].container, checkpoints)

@@ -156,7 +156,7 @@ class _Dealer:
             if source.path.is_file():
                 (folder / source.channel.name / source.path.name).touch()
         for name, text in others.manifests.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
         for path in (folder, *folder.iterdir()):  # whatever the umask, every user can read what is there (T-23)
             path.chmod(0o755 if path.is_dir() else 0o644)
         given = {channel.name: objects(channel) for channel in channels}

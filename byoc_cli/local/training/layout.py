@@ -62,7 +62,7 @@ def _tar(folders: Sequence[str], files: Mapping[str, str]) -> bytes:
             member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, time.time()
             tar.addfile(member)
         for name, text in files.items():
-            data = text.encode()
+            data = text.encode(errors="surrogateescape")  # a file's name need not be UTF-8
             member = tarfile.TarInfo(name)
             member.size, member.mode, member.mtime = len(data), 0o644, int(time.time())
             tar.addfile(member, io.BytesIO(data))

@@ -7,7 +7,7 @@ import filecmp
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from byoc_cli.local.training.hosts import Host
 __all__ = ["CannotCollect", "bring_up_to_date", "contents", "gather", "gather_checkpoints", "merge"]
 
 
-def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: str) -> None:
+def gather(
+    hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: str, restored: Path | None = None
+) -> None:
     """Fill the run's folder: of one host as it comes, of several each host's own below hosts/ and the merge of all.
 
-    `decided_by` is the host whose failure file is the job's.
+    `decided_by` is the host whose failure file is the job's, `restored` the checkpoints that every host began with.
 
     Raises:
         NoSpace: what a host left does not fit on the disk.
@@ -34,7 +36,13 @@ def gather(hosts: Sequence[Host], run: Run, progress: Progress, *, decided_by: s
 
     """
     with _kept(hosts, run):
-        _gather(hosts, run, progress, decided_by)
+        if restored == run.checkpoints:  # an interrupted attempt's, in whose place the new ones come
+            restored = run.staging / "restored"
+            restored.parent.mkdir(parents=True, exist_ok=True)
+            run.checkpoints.rename(restored)
+            for host in hosts:  # hard links of the same, and what this attempt removed
+                shutil.rmtree(run.of_host(host.name).checkpoints, ignore_errors=True)
+        _gather(hosts, run, progress, decided_by, restored)
 
 
 @contextmanager
@@ -64,7 +72,7 @@ def _kept(hosts: Sequence[Host], run: Run) -> Iterator[None]:
         raise cannot_collect("what the job left", run.folder, error) from error
 
 
-def _gather(hosts: Sequence[Host], run: Run, progress: Progress, decided_by: str) -> None:
+def _gather(hosts: Sequence[Host], run: Run, progress: Progress, decided_by: str, restored: Path | None) -> None:
     if len(hosts) == 1:
         with _named(hosts[0]):
             collect(hosts[0].container, run, progress, hosts[0].empty)
@@ -77,7 +85,7 @@ def _gather(hosts: Sequence[Host], run: Run, progress: Progress, decided_by: str
                 collect(host.container, of_hosts[host.name], progress, host.empty, archives=False)
         except ContainerGone as error:
             gone.append(error)
-    _merge_all(of_hosts, run, progress, decided_by)
+    _merge_all(of_hosts, run, progress, decided_by, restored)
     if gone:
         raise gone[0]
 
@@ -99,9 +107,9 @@ def _named(host: Host, more: str = "") -> Iterator[None]:
         ) from error
 
 
-def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_by: str) -> None:
+def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_by: str, restored: Path | None) -> None:
     first = {decided_by: of_hosts[decided_by]} | of_hosts
-    for part, place in (("model", paths.MODEL), ("output", paths.OUTPUT), ("checkpoints", paths.CHECKPOINTS)):
+    for part, place in (("model", paths.MODEL), ("output", paths.OUTPUT)):
         folders = {name: folder.folder / part for name, folder in first.items()}
         for relative, names in merge(folders, run.folder / part):
             if relative != Path(paths.FAILURE_FILE) or place != paths.OUTPUT:
@@ -109,35 +117,42 @@ def _merge_all(of_hosts: dict[str, Run], run: Run, progress: Progress, decided_b
                     f"{place}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-47)",
                     "write it on one host only, or under the host's name",
                 )
+    _merge_checkpoints(first, run, progress, restored)
     (run.output / "data").mkdir(parents=True, exist_ok=True)  # a job may have removed it
     side_by_side(
         lambda: pack(run.model, run.model_tar), lambda: pack(run.output / "data", run.output_tar), abandon=lambda: None
     )
 
 
-def gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
+def gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress, restored: Path | None) -> None:
     """Bring the checkpoints alone: what is left of a host that was interrupted (T-54)."""
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
     with _kept(hosts, run):
-        _gather_checkpoints(hosts, run, progress)
+        _gather_checkpoints(hosts, run, progress, restored)
 
 
-def _gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress) -> None:
+def _gather_checkpoints(hosts: Sequence[Host], run: Run, progress: Progress, restored: Path | None) -> None:
     for host in hosts:
         with _named(host):
             folder = run if len(hosts) == 1 else run.of_host(host.name)
             collect(host.container, folder, progress, only=paths.CHECKPOINTS)
-    if len(hosts) == 1:
-        return
-    for relative, names in merge({host.name: run.of_host(host.name).checkpoints for host in hosts}, run.checkpoints):
+    if len(hosts) > 1:
+        _merge_checkpoints({host.name: run.of_host(host.name) for host in hosts}, run, progress, restored)
+
+
+def _merge_checkpoints(of_hosts: Mapping[str, Run], run: Run, progress: Progress, restored: Path | None) -> None:
+    folders = {name: folder.checkpoints for name, folder in of_hosts.items()}
+    for relative, names in merge(folders, run.checkpoints, restored):
         progress.warn(
             f"{paths.CHECKPOINTS}/{relative} is not the same on {' and '.join(names)}: only one of them is kept (T-53)",
             "give checkpoints the host's name, or write them on one host only",
         )
 
 
-def merge(folders: Mapping[str, Path], target: Path) -> list[tuple[Path, list[str]]]:
+def merge(folders: Mapping[str, Path], target: Path, restored: Path | None = None) -> list[tuple[Path, list[str]]]:
     """Merge the hosts' folders into one, by hard links; the first host that has a path gives it.
+
+    `restored` is what all began with: a file that a host left as it was is no word against the host that went on with
+    it or removed it, as the platform brings up only what changes (T-52).
 
     Gives each path that is not the same on all hosts that have it, and those hosts.
     """
@@ -146,6 +161,8 @@ def merge(folders: Mapping[str, Path], target: Path) -> list[tuple[Path, list[st
     for name, folder in folders.items():
         for path in _below(folder):
             relative = path.relative_to(folder)
+            if restored and _as_restored(relative, path, restored, folders.values()):
+                continue
             owner = given.setdefault(relative, name)
             if owner == name:
                 _take(path, target / relative)
@@ -153,6 +170,15 @@ def merge(folders: Mapping[str, Path], target: Path) -> list[tuple[Path, list[st
                 clashes.setdefault(relative, [owner]).append(name)
     target.mkdir(parents=True, exist_ok=True)
     return sorted(clashes.items())
+
+
+def _as_restored(relative: Path, path: Path, restored: Path, folders: Collection[Path]) -> bool:
+    """Whether a host left a path as it was, and another one did not."""
+    if not os.path.lexists(restored / relative) or not _same(restored / relative, path):
+        return False
+    return not all(
+        os.path.lexists(folder / relative) and _same(restored / relative, folder / relative) for folder in folders
+    )
 
 
 def bring_up_to_date(folder: Path, checkpoints: Path, before: frozenset[Path]) -> None:

@@ -167,17 +167,22 @@ class Aws:
         return re.findall(r"X-Amz-Target\W+\w+\.(\w+)", recording, re.IGNORECASE)
 
 
-@pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """moto's server, recording."""
-    monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path / "recording"))
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """moto's server, one for all: its end takes half a second."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    requests.post(f"{url}/moto-api/recorder/reset-recording", timeout=10)
-    requests.post(f"{url}/moto-api/recorder/start-recording", timeout=10)
-    yield Aws(url)
-    requests.post(f"{url}/moto-api/recorder/stop-recording", timeout=10)
+    yield "http://{}:{}".format(*server.get_host_and_port())
     server.stop()
+
+
+@pytest.fixture
+def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """An AWS with nothing in it, recording."""
+    monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path / "recording"))
+    for order in ("reset", "recorder/reset-recording", "recorder/start-recording"):
+        requests.post(f"{moto}/moto-api/{order}", timeout=10)
+    yield Aws(moto)
+    requests.post(f"{moto}/moto-api/recorder/stop-recording", timeout=10)

@@ -564,6 +564,8 @@ def test_a_job_finds_what_is_in_s3(bucket: Bucket, front: Front, actor: str, byo
         "training/d.csv": "3",
         "some/a.csv": "1",
         "some/b/c.csv": "2",
+    }
+    assert seen["manifests"] == {
         "training-manifest": "in\ns3://data/in/a.csv\ns3://data/in/b/c.csv\ns3://data/in/d.csv\n",
         "some-manifest": "in/\ns3://data/in/b/c.csv\ns3://data/in/a.csv\n",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import resource
 import subprocess
 import tarfile
 from collections.abc import Callable, Generator, Iterator
@@ -16,7 +17,7 @@ import pytest
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import ContainerGone, ContainerSpec, Mount
 from byoc_cli.errors import ByocError
-from byoc_cli.local.collect import CannotCollect, NoSpace, collect, look
+from byoc_cli.local.collect import CannotCollect, NoSpace, collect, look, pack
 from byoc_cli.local.runs import Run
 from tests.fakes import FakeContainer, FakeEngine, Told
 
@@ -127,6 +128,33 @@ def test_neither_is_a_container_that_is_gone(container: FakeContainer, run: Run)
     container.remove()
     with pytest.raises(ContainerGone):
         collect(container, run, Told(), {})
+
+
+@pytest.mark.parametrize("size", [1, 5 << 20])
+def test_an_archive_that_has_no_room_is_said(engine: FakeEngine, container: FakeContainer, run: Run, size: int) -> None:
+    engine.archives[paths.MODEL] = archive(folder("model"), entry("model/a", os.urandom(size)))
+    (run.folder / ".model.tar.gz.part").symlink_to("/dev/full")
+    with pytest.raises(NoSpace):
+        collect(container, run, Told(), {})
+    assert not run.model_tar.exists()
+    assert not list(run.folder.glob(".*"))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("missing", [100_000, 1_200_000, 2_500_000, 6_000_000])
+def test_an_archive_that_nearly_fits_ends_too(tmp_path: Path, missing: int) -> None:
+    """Where only the last pieces fail: the error comes at several places at once."""
+    size = 16_000_000
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "a").write_bytes(os.urandom(size))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pack(tmp_path / "model", tmp_path / "model.tar.gz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_files_belong_to_the_user_who_may_read_and_write_them(

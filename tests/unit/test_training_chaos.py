@@ -33,17 +33,18 @@ def world(tmp_path: Path) -> World:
 
 
 class When(Told):
-    """Does something, once, when the container printed a word."""
+    """Does something, once, when so many hosts' containers printed a word."""
 
-    def __init__(self, word: bytes, call: Callable[[], object]) -> None:
+    def __init__(self, word: bytes, call: Callable[[], object], *, hosts: int = 1) -> None:
         super().__init__()
-        self.word, self.call = word, call
+        self.word, self.call, self.waits_for = word, call, hosts
 
     def output(self, data: bytes, prefix: str = "") -> None:
         super().output(data, prefix)
         if self.word in data:
-            self.word = b"\0"
-            self.call()
+            self.waits_for -= 1
+            if self.waits_for == 0:
+                self.call()
 
 
 def saving(box: Box) -> Printed:
@@ -75,7 +76,7 @@ def test_a_container_that_somebody_removes(world: World) -> None:
 
 
 def test_what_the_other_hosts_left_is_collected(world: World) -> None:
-    world.told = When(b"ready", lambda: world.engine.container("byoc-job-1-algo-2").remove())
+    world.told = When(b"ready", lambda: world.engine.container("byoc-job-1-algo-2").remove(), hosts=2)
     with pytest.raises(ContainerGone) as caught:
         world.train(saving, instance_count=2)
     assert caught.value.message == (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import Container, FileStat
@@ -62,9 +61,9 @@ def collect(
             archive = run.output_tar if archives else None
             if all(_untouched(container, path, empty) for path in (paths.OUTPUT, paths.OUTPUT_DATA)):
                 (run.output / "data").mkdir(parents=True, exist_ok=True)
-                with ExitStack() as stack:
-                    if archive:
-                        open_archive(archive, stack)
+                if archive:
+                    with open_archive(archive):
+                        pass
             else:
                 fetch(container, paths.OUTPUT, run.output, progress, advance, archive=archive, archived="data")
 

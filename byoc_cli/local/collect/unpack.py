@@ -57,7 +57,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            pack = open_archive(part, stack) if part else None
+            pack = stack.enter_context(open_archive(part)) if part else None
             # Closed in any case: an engine does not remove a container while somebody still reads from it.
             chunks = stack.enter_context(closing(container.get(path)))
             stream = _Stream(chunks, advance)

@@ -97,7 +97,7 @@ class World:
 
     def left(self) -> tuple[int, int, int]:
         """How many containers, networks and volumes there are."""
-        filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={self.project}"}
+        filters: dict[str, Any] = {"label": f"{LABEL}={self.project}"}
         return (
             len(self.client.containers.list(all=True, filters=filters)),
             len(self.client.networks.list(filters=filters)),
@@ -119,8 +119,10 @@ class World:
 
 
 @pytest.fixture
-def world(byoc: Byoc, project: Path, docker_client: docker.DockerClient) -> World:
-    return World(byoc, project, docker_client)
+def world(byoc: Byoc, project: Path, docker_client: docker.DockerClient) -> Iterator[World]:
+    world = World(byoc, project, docker_client)
+    yield world
+    byoc("clean", "--yes", cwd=project)  # what a test left that failed
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_h55_h56_what_container_and_byoc_tell_each_other(byoc: Byoc, project: Pa
     assert "MaxConcurrentTransforms=2, MaxPayloadInMB=7, BatchStrategy=SINGLE_RECORD\n" in ran.stderr
     seen = json.loads(made(project)["data.out"])
     assert seen["environment"] == {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "2"}
-    assert seen["arguments"] == ["serve"]
+    assert seen["arguments"] == ["/usr/local/bin/serve"]
     assert seen["headers"]["Content-Type"] == "a/b"
     assert "Accept" not in seen["headers"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from byoc_cli.endpoint import Client, Response
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
+
+_LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
   byoc predict cat.png
@@ -167,6 +170,7 @@ def _with_log(log, hint: str = "") -> Iterator[None]:  # type: ignore[no-untyped
     try:
         yield
     except InvocationFailed as error:
+        time.sleep(_LOG_SECONDS)
         with suppress(ByocError):  # it may have died, and its own byoc have removed it
             if text := log().decode(errors="replace").strip("\r\n"):
                 error.message += f"\nthe container's last lines:\n{indented(text)}"

@@ -38,13 +38,19 @@ def test_t47_each_host_s_own_is_kept(two: Probed) -> None:
         assert contents(two.folder / "hosts" / host / "output" / "data") == own
 
 
+_WRITE_ONCE = "write it on one host only, or under the host's name"
+
+
 def test_t47_t53_every_clash_is_named_with_its_hosts(two: Probed) -> None:
     assert re.findall(r"^warning: (.*)\nhint: (.*)$", two.ran.stderr, re.MULTILINE) == [
         (
-            f"/opt/ml/{path} is not the same on algo-1 and algo-2: only one of them is kept (T-47)",
-            "write it on one host only, or under the host's name",
+            f"/opt/ml/{path} is not the same on algo-1 and algo-2: only one of them is kept ({rule})",
+            remedy,
         )
-        for path in ("model/clash", "output/beside", "output/data/clash", "checkpoints/clash")
+        for path, rule, remedy in (
+            *((path, "T-47", _WRITE_ONCE) for path in ("model/clash", "output/beside", "output/data/clash")),
+            ("checkpoints/clash", "T-53", "give checkpoints the host's name, or write them on one host only"),
+        )
     ]
 
 

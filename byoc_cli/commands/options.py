@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
     from byoc_cli.local.gateway.process import Gateway, Launch
+    from byoc_cli.local.places import ObjectStore, S3Door
     from byoc_cli.project import Project
 
 ImageArgument = Annotated[
@@ -49,7 +50,13 @@ def _connect() -> DockerEngine:
 def _launch(listener: socket, log: Path) -> Gateway:
     from byoc_cli.local.gateway.process import launch
 
-    return launch(listener, log)
+    return launch(listener, log, "byoc_cli.commands.endpoint_process")
+
+
+def _s3() -> ObjectStore:
+    from byoc_cli.cloud.s3_objects import Objects  # late: --help needs no AWS
+
+    return Objects()
 
 
 @dataclass
@@ -58,6 +65,7 @@ class Doors:
 
     connect: Callable[[], DockerEngine] = _connect
     launch: Launch = _launch
+    s3: S3Door = _s3
 
 
 @dataclass

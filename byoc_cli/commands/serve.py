@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands.async_options import (
+    AsyncFailureOption,
+    AsyncOutputOption,
+    MaxConcurrentOption,
+    async_config,
+)
 from byoc_cli.commands.options import (
     EnvOption,
     GpusOption,
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
   byoc serve
   byoc serve --detach && byoc predict cat.png && byoc stop
+  byoc serve --detach --async-output answers && byoc predict large.csv --async
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
 """
 
@@ -61,12 +68,18 @@ def serve(
             metavar="FILE", help="Append each request and its answer, as data capture does.", show_default=False
         ),
     ] = None,
+    async_output: AsyncOutputOption = "",
+    async_failure: AsyncFailureOption = "",
+    max_concurrent: MaxConcurrentOption = None,
 ) -> Outcome:
     """Serve a model as SageMaker does: `IMAGE serve`, the model read-only at /opt/ml/model, ready when /ping is 200.
 
     Before the container stands a local endpoint with SageMaker's limits: 25 MB a request, 60 s an answer, 8 minutes a
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
     takes it for SageMaker.
+
+    With --async-output it takes asynchronous requests, and no others: an input of up to 1 GB from a file or from S3, an
+    answer within 15 minutes (an hour where the request says so), written there when it is whole.
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
@@ -82,6 +95,8 @@ def serve(
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
     number = gpus(gpus_)
+    excluded = "--raw" if raw else "--data-capture" if data_capture else ""
+    asynchronous = async_config(session, async_output, async_failure, max_concurrent, excluded=excluded)
     request = replace(
         _request(session, project, image, model, port),
         environment=variables,
@@ -91,13 +106,16 @@ def serve(
         raw=raw,
         capture=_capture_file(data_capture),
         region=region(),
+        asynchronous=asynchronous,
     )
     session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    if asynchronous:
+        session.console.log(f"asynchronous: answers in {asynchronous.output}, {asynchronous.concurrency} at once")
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    with serving(session.engine, project, request, session.console) as (ready, container):
+    with serving(session.engine, project, request, session.console, session.doors.s3) as (ready, container):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
         if session.console.as_json:
@@ -135,4 +153,4 @@ def _capture_file(path: Path | None) -> Path | None:
 
 def _data(ready: Endpoint) -> dict[str, object]:
     fields = asdict(ready)
-    return {"endpoint": fields.pop("url").removesuffix(hosting.INVOCATIONS_PATH), **fields}
+    return {"endpoint": fields.pop("url").rpartition("/")[0], **fields}

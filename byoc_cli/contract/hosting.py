@@ -9,6 +9,7 @@ COMMAND = "serve"  # H-01
 PORT = 8080  # H-12
 PING_PATH = "/ping"
 INVOCATIONS_PATH = "/invocations"
+ASYNC_INVOCATIONS_PATH = "/async-invocations"  # of the local endpoint, beside its own of InvokeEndpointAsync
 PING_TIMEOUT_SECONDS = 2.0  # H-10
 STARTUP_TIMEOUT_SECONDS = 480.0  # H-11
 INVOCATION_TIMEOUT_SECONDS = 60.0  # H-20

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from byoc_cli.contract import hosting
 
 VARIANT = "AllTraffic"
-ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream))?")
+ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream|async-invocations))?")
 INVOCATIONS = "invocations"
 RESPONSE_STREAM = "invocations-response-stream"
+ASYNC_INVOCATIONS = "async-invocations"
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
@@ -22,7 +23,10 @@ REQUEST_ID_HEADER = "x-amzn-RequestId"
 ERROR_HEADER = "x-amzn-errortype"
 CAUSE_HEADER = "x-byoc-cause"
 """Beside an error, for `byoc predict`: what happened on this machine, which AWS's own words do not say."""
+HINT_HEADER = "x-byoc-hint"
+"""And what to do about it."""
 
+INFERENCE_ID_HEADER = "X-Amzn-SageMaker-Inference-Id"
 STREAM_ACCEPT_HEADER = "X-Amzn-SageMaker-Accept"
 STREAM_CONTENT_TYPE_HEADER = "X-Amzn-SageMaker-Content-Type"
 
@@ -34,7 +38,7 @@ REQUEST_HEADERS = (
     hosting.TARGET_MODEL_HEADER,
     "X-Amzn-SageMaker-Target-Variant",
     "X-Amzn-SageMaker-Target-Container-Hostname",
-    "X-Amzn-SageMaker-Inference-Id",
+    INFERENCE_ID_HEADER,
     "X-Amzn-SageMaker-Enable-Explanations",
     "X-Amzn-SageMaker-Inference-Component",
     "X-Amzn-SageMaker-Session-Id",
@@ -50,7 +54,7 @@ RESPONSE_HEADERS = (
 
 _LIMITS = (
     (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
-    ("X-Amzn-SageMaker-Inference-Id", "inferenceId", 64),
+    (INFERENCE_ID_HEADER, "inferenceId", 64),
 )
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _MESSAGE_CHARACTERS = 2048
@@ -65,6 +69,7 @@ class ServiceError:
     message: str
     more: Mapping[str, str | int] = field(default_factory=dict)
     cause: str = ""
+    hint: str = ""
 
     @property
     def body(self) -> dict[str, str | int]:
@@ -126,6 +131,19 @@ class Account:
             cause=f"this endpoint's name is {self.endpoint}",
         )
 
+    def wrong_kind(self, *, asynchronous: bool) -> ServiceError:
+        """A request of the other kind than the endpoint's; the service's own words are not documented (H-50)."""
+        kind, wanted = ("asynchronous", "InvokeEndpointAsync") if asynchronous else ("real-time", "InvokeEndpoint")
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} of account {self.number} is {kind}: it is invoked with {wanted}.",
+            cause=f"this endpoint is {kind} (H-50)",
+            hint="byoc predict --async"
+            if asynchronous
+            else "byoc serve --async-output FOLDER makes an asynchronous one",
+        )
+
 
 def too_large() -> ServiceError:
     """A request over the limit (H-21): refused before it reaches the service, so there is a status and no code."""
@@ -159,10 +177,16 @@ def header_problem(headers: Mapping[str, str]) -> ServiceError | None:
             constraint = r"Member must satisfy regular expression pattern: \p{ASCII}*"
         else:
             continue
-        shown = value[:200].encode("ascii", "replace").decode()
-        return ServiceError(
-            "ValidationError",
-            400,
-            f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
-        )
+        return invalid(value, member, constraint)
     return None
+
+
+def invalid(value: str, member: str, constraint: str, cause: str = "") -> ServiceError:
+    """Make a ValidationError in the service's words."""
+    shown = value[:200].encode("ascii", "replace").decode()
+    return ServiceError(
+        "ValidationError",
+        400,
+        f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
+        cause=cause,
+    )

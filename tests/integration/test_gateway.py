@@ -135,7 +135,7 @@ def test_it_is_a_process_of_its_own(detached: dict[str, Any], project: Path) -> 
     (pid,) = gateways(detached["port"])
     process = psutil.Process(pid)
     assert os.getsid(pid) == pid
-    assert "byoc_cli.local.gateway" in process.cmdline()
+    assert "byoc_cli.commands.endpoint_process" in process.cmdline()
     files = [Path(file).readlink() for file in Path(f"/proc/{pid}/fd").iterdir() if int(file.name) < 3]
     log = project / ".byoc" / "endpoints" / f"{detached['name']}.log"
     assert sorted(map(str, files)) == sorted(["/dev/null", str(log), str(log)])

@@ -14,13 +14,15 @@ import pytest
 
 from byoc_cli.errors import ByocError
 from byoc_cli.local.gateway import status
-from byoc_cli.local.gateway.__main__ import LogProgress, wait_for_end
+from byoc_cli.local.gateway.detached import LogProgress, wait_for_end
 from byoc_cli.local.gateway.process import ProcessGateway, log_file
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.project import Project
 from tests.fakes import FakeContainer, FakeEngine
 from tests.unit.gateway_world import eventually
 from tests.unit.test_running import start, until_stopped
+
+PROGRAM = "byoc_cli.commands.endpoint_process"
 
 
 def running(engine: FakeEngine) -> FakeContainer:
@@ -44,7 +46,7 @@ def test_settings_go_to_another_process_as_they_are() -> None:
 
 def test_one_that_does_not_start_is_told_with_its_last_words(listener: socket.socket, tmp_path: Path) -> None:
     port = int(listener.getsockname()[1])
-    gateway = ProcessGateway(listener, tmp_path / "log")
+    gateway = ProcessGateway(listener, tmp_path / "log", PROGRAM)
     gateway.begin(Settings("e", 1, capture="/nowhere/file"), "no container")
     with pytest.raises(ByocError) as caught:
         gateway.ready()
@@ -55,7 +57,7 @@ def test_one_that_does_not_start_is_told_with_its_last_words(listener: socket.so
 
 
 def test_one_that_is_never_told_of_a_container_ends(listener: socket.socket, tmp_path: Path) -> None:
-    gateway = ProcessGateway(listener, tmp_path / "log")
+    gateway = ProcessGateway(listener, tmp_path / "log", PROGRAM)
     process = psutil.Process(gateway._process.pid)
     assert gateway._process.stdin
     gateway._process.stdin.close()

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from byoc_cli.contract import hosting, invocation
+from byoc_cli.contract import asynchronous, hosting, invocation
 from byoc_cli.contract.invocation import ServiceError
 from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Body, Upstream, why
+from byoc_cli.local.gateway.upstream import ERROR_BYTES, Body, Upstream, read, why
 from byoc_cli.local.progress import Progress
 
 _READ_AT_ONCE = 1 << 20  # a request up to this size is read whole; a larger one goes on to the container as it comes
-_ERROR_BYTES = 64 * 1024
 
 
 class Refused(Exception):
@@ -53,7 +53,13 @@ class Server:
     """Answers callers; for one event loop."""
 
     def __init__(
-        self, settings: Settings, upstream: Upstream, health: Health, progress: Progress, capture: Capture | None
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        health: Health,
+        progress: Progress,
+        capture: Capture | None,
+        queue: Queue | None,
     ) -> None:
         self._settings = settings
         self._account = settings.account
@@ -61,6 +67,7 @@ class Server:
         self._health = health
         self._progress = progress
         self._capture = capture
+        self._queue = queue
         self._told_large = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -75,6 +82,8 @@ class Server:
         if path == hosting.INVOCATIONS_PATH and request.method == "POST":
             # With a capture the answer is needed whole.
             return await self._invoke(_Call(request, _passed(request), whole=self._capture is not None))
+        if path == hosting.ASYNC_INVOCATIONS_PATH and request.method == "POST":
+            return await self._accept(request)
         if path == hosting.PING_PATH and request.method in {"GET", "POST"}:
             status, reason = await self._upstream.ping(request.method)
             return web.Response(status=status or 503, text=reason)
@@ -83,19 +92,47 @@ class Server:
             raise Refused(invocation.unknown_operation(f"{request.method} {path}"))
         if found[1] != self._settings.name:
             raise Refused(self._account.not_found(found[1]))
-        if not found[2]:
-            return web.json_response({"EndpointName": self._settings.name, "EndpointStatus": self._health.word})
-        if found[2] == invocation.INVOCATIONS:
+        return await self._operate(request, found[2])
+
+    async def _operate(self, request: web.BaseRequest, operation: str | None) -> web.StreamResponse:
+        """Do what an SDK's operation asks of this endpoint; None is DescribeEndpoint."""
+        if not operation:
+            config = self._settings.asynchronous
+            more = {"AsyncInferenceConfig": config.described} if config else {}
+            described = {"EndpointName": self._settings.name, "EndpointStatus": self._health.word}
+            return web.json_response(described | more)
+        if operation == invocation.ASYNC_INVOCATIONS:
+            return await self._accept(request)
+        if operation == invocation.INVOCATIONS:
             return await self._invoke(_Call(request, _passed(request), whole=True))
         accept = request.headers.get(invocation.STREAM_ACCEPT_HEADER)
         headers = {name: value for name, value in _passed(request).items() if name != "Accept"}
         return await self._invoke(_Call(request, headers | ({"Accept": accept} if accept else {}), framed=True))
 
-    async def _invoke(self, call: _Call) -> web.StreamResponse:
+    def _check_call(self, request: web.BaseRequest, *, asynchronous: bool) -> None:
+        if bool(self._queue) != asynchronous:
+            raise Refused(self._account.wrong_kind(asynchronous=not asynchronous))
         if not self._health.serving:
             raise Refused(invocation.unavailable("the container is not ready yet"))
-        if problem := invocation.header_problem(call.request.headers):
+        if problem := invocation.header_problem(request.headers):
             raise Refused(problem)
+
+    async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take an asynchronous request, and say where its answer will be (H-50)."""
+        self._check_call(request, asynchronous=True)
+        assert self._queue
+        if self._queue.closed:
+            raise Refused(invocation.unavailable("the endpoint is being stopped"))
+        try:
+            made = self._queue.accept(request.headers, await _inline(request))
+        except asynchronous.Invalid as invalid:
+            raise Refused(invalid.error) from None
+        places = {asynchronous.OUTPUT_HEADER: made.output, asynchronous.FAILURE_HEADER: made.failure}
+        headers = places | {invocation.REQUEST_ID_HEADER: str(uuid.uuid4())}
+        return web.json_response({"InferenceId": made.inference_id}, status=202, headers=headers)
+
+    async def _invoke(self, call: _Call) -> web.StreamResponse:
+        self._check_call(call.request, asynchronous=False)
         body = await self._body(call)
         clock, settings = time.monotonic, self._settings
         start, begun = clock(), None
@@ -170,7 +207,7 @@ class Server:
         if 200 <= answer.status < 300:
             return
         try:
-            text = (await _read(answer, _ERROR_BYTES)).decode(errors="replace")
+            text = (await read(answer, ERROR_BYTES)).decode(errors="replace")
             error = self._account.model_error(answer.status, text)
         except aiohttp.ClientPayloadError:
             error = self._account.model_error(answer.status, "", loaded=False)
@@ -178,7 +215,7 @@ class Server:
 
     async def _whole(self, call: _Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Give an answer when all of it is there; at most as large as a request may be (H-22)."""
-        body = await _read(answer, hosting.MAX_PAYLOAD_BYTES + 1)
+        body = await read(answer, hosting.MAX_PAYLOAD_BYTES + 1)
         if len(body) > hosting.MAX_PAYLOAD_BYTES:
             cause = "the answer is larger than 25 MB (H-22)"
             raise Refused(self._account.model_error(413, "", loaded=False, cause=cause))
@@ -221,16 +258,12 @@ async def _broken(call: _Call, response: web.StreamResponse, code: str, text: st
     return response
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read an answer, or its first `most` bytes."""
-    length = answer.content_length
-    if length is not None and length <= most:
-        return await answer.read()
-    parts, size = [], 0
-    while size < most and (part := await answer.content.readany()):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)[:most]
+async def _inline(request: web.BaseRequest) -> bytes:
+    """Take what came with an asynchronous request itself, no more than shows that it is too much."""
+    body = b""
+    while len(body) <= asynchronous.MAX_INLINE_BYTES and (part := await request.content.readany()):
+        body += part
+    return body
 
 
 def _passed(request: web.BaseRequest) -> dict[str, str]:
@@ -255,4 +288,6 @@ def _refusal(error: ServiceError) -> web.Response:
         headers[invocation.ERROR_HEADER] = error.code
     if error.cause:
         headers[invocation.CAUSE_HEADER] = error.cause.replace("\n", ": ")
+    if error.hint:
+        headers[invocation.HINT_HEADER] = error.hint
     return web.Response(status=error.status, body=json.dumps(error.body).encode(), headers=headers)

@@ -6,13 +6,17 @@ import json
 from dataclasses import asdict, dataclass
 
 from byoc_cli.contract import hosting
+from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.contract.invocation import Account
 from byoc_cli.local.account import ACCOUNT
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds."""
+    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds.
+
+    With `asynchronous` it takes asynchronous requests, and no others (H-50).
+    """
 
     name: str
     upstream: int
@@ -22,6 +26,7 @@ class Settings:
     stream_timeout: float = hosting.STREAM_TIMEOUT_SECONDS
     ping_timeout: float = hosting.PING_TIMEOUT_SECONDS
     ping_interval: float = hosting.PING_INTERVAL_SECONDS
+    asynchronous: AsyncInferenceConfig | None = None
 
     @property
     def account(self) -> Account:
@@ -35,4 +40,6 @@ class Settings:
     @staticmethod
     def from_json(text: str) -> Settings:
         """Read what `to_json` wrote."""
-        return Settings(**json.loads(text))
+        given = json.loads(text)
+        config = given.pop("asynchronous")
+        return Settings(**given, asynchronous=AsyncInferenceConfig(**config) if config else None)

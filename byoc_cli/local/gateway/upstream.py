@@ -20,6 +20,7 @@ _IDLE_SECONDS = 1.0
 # What an HTTP library adds of itself, and SageMaker does not (H-16).
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _HEADER_BYTES = 64 * 1024
+ERROR_BYTES = 64 * 1024  # of an answer that is none
 
 Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
@@ -114,3 +115,15 @@ def why(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the container broke off in the middle of its answer"
     return "the container closed the connection without an answer"
+
+
+async def read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer, or its first `most` bytes."""
+    length = answer.content_length
+    if length is not None and length <= most:
+        return await answer.read()
+    parts, size = [], 0
+    while size < most and (part := await answer.content.readany()):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)[:most]

@@ -26,6 +26,7 @@ from byoc_cli.local.hosting.request import (
 )
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.places import S3Door
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -50,9 +51,12 @@ __all__ = [
 
 @contextmanager
 def serving(
-    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
 ) -> Iterator[tuple[Endpoint, Container]]:
-    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
+    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07).
+
+    `s3` is for an asynchronous one.
+    """
     with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
         callers_port = listener.getsockname()[1] if listener else 0
         container, follower = start(engine, project, request, progress, callers_port)
@@ -62,7 +66,7 @@ def serving(
             if listener:
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
-                local = ThreadGateway(listener, progress)
+                local = ThreadGateway(listener, progress, s3)
                 local.begin(_settings(request, container), container.id)
             ready = wait_until_ready(container, request, follower, interrupts, callers_port)
             if local:
@@ -141,6 +145,7 @@ def _settings(request: EndpointRequest, container: Container) -> Settings:
         upstream=container.port(hosting.PORT),
         capture=str(request.capture or ""),
         region=request.region,
+        asynchronous=request.asynchronous,
     )
 
 

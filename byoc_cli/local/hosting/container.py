@@ -132,10 +132,11 @@ def wait_until_ready(
         raise EndpointFailed(
             error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
         ) from error
+    path = hosting.ASYNC_INVOCATIONS_PATH if request.asynchronous else hosting.INVOCATIONS_PATH
     return Endpoint(
         name=request.name,
         container=container.name,
-        url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
+        url=endpoint.url(callers_port or port) + path,
         model=str(request.model or ""),
         ready_seconds=round(seconds, 3),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from byoc_cli.contract import hosting
+from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.engine.types import Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import runs
@@ -22,7 +23,8 @@ MODEL_LABEL = "byoc.model"
 class EndpointRequest:
     """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
-    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70,
+    `asynchronous` makes the endpoint one that takes no other requests (H-50).
     """
 
     name: str
@@ -38,11 +40,12 @@ class EndpointRequest:
     capture: Path | None = None
     region: str = "us-east-1"
     kind: str = KIND
+    asynchronous: AsyncInferenceConfig | None = None
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers; `url` is where /invocations is."""
+    """An endpoint that answers; `url` is where its invocations go."""
 
     name: str
     container: str

@@ -97,49 +97,58 @@ def predict_async(
 ) -> Outcome:
     """Hand all over, then show their answers in order."""
     several = len(files) > 1
-    with _inputs(project, files, wanted.content_type) as sent, client() as asked:
-        accepted = [_ask(asked, one, wanted) for one in sent]
-        for one, its in zip(sent, accepted, strict=True):
-            session.console.log(f"{one.source}: the answer will be {its.output}")
-        for one, its in zip(sent, accepted, strict=True):
+    with _inputs(project, files, wanted.content_type) as sent, client() as endpoint:
+        for asked in [_ask(session, endpoint, one, wanted) for one in sent]:
             try:
-                _show(session, project, asked, one, its, wanted, several=several)
+                _show(session, project, endpoint, asked, wanted, several=several)
             except ByocError as error:
                 if several:
-                    error.message = f"{one.source}: {error.message}"
+                    error.message = f"{asked.input.source}: {error.message}"
                 raise
             except (KeyboardInterrupt, Interrupted):
-                session.console.log("what was asked goes on without byoc")
+                session.console.log("the endpoint goes on with what it was asked")
                 raise
     return Outcome()
 
 
-def _ask(client: Client, one: Input, wanted: Wanted) -> Accepted:
+@dataclass(frozen=True)
+class _Asked:
+    """What was handed over, and when."""
+
+    input: Input
+    accepted: Accepted
+    begun: float
+
+
+def _ask(session: Session, client: Client, one: Input, wanted: Wanted) -> _Asked:
+    from byoc_cli.local.places import shown
+
     named = {asynchronous.CONTENT_TYPE_HEADER: one.content_type, asynchronous.ACCEPT_HEADER: wanted.accept or "*/*"}
     if one.uri:
         named[asynchronous.INPUT_HEADER] = one.uri
-    return client.invoke_async(one.body, {**named, **wanted.headers})
+    begun = time.monotonic()
+    accepted = client.invoke_async(one.body, {**named, **wanted.headers})
+    session.console.log(f"{one.source}: the answer will be {shown(accepted.output)}")
+    return _Asked(one, accepted, begun)
 
 
-def _show(
-    session: Session, project: Project, client: Client, one: Input, asked: Accepted, wanted: Wanted, *, several: bool
-) -> None:
+def _show(session: Session, project: Project, client: Client, asked: _Asked, wanted: Wanted, *, several: bool) -> None:
     from byoc_cli.endpoint import Response
     from byoc_cli.local import answers
     from byoc_cli.local.places import Places
 
-    console, start = session.console, time.monotonic()
-    with closing(answers.wait(Places(session.doors.s3), asked, client.reachable, console)) as reader:
+    console, its = session.console, asked.accepted
+    with closing(answers.wait(Places(session.doors.s3), its, client.reachable, console)) as reader:
         if wanted.output:
             write(console, _pieces(reader), "", wanted.output)
             return
         body = b"".join(_pieces(reader))
-    response = Response(200, body, "", {}, time.monotonic() - start)
     if console.as_json:
-        console.json({"inference_id": asked.inference_id, "output": asked.output, "answer": _json(body)})
+        console.json({"inference_id": its.inference_id, "output": its.output, "answer": _json(body)})
         return
+    response = Response(200, body, "", {}, time.monotonic() - asked.begun)
     check_json(response, wanted.accept)
-    show(console, project, one.source, response, several=several)
+    show(console, project, asked.input.source, response, several=several)
 
 
 def _pieces(reader: Reader) -> Iterator[bytes]:

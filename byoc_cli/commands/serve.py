@@ -26,6 +26,7 @@ from byoc_cli.commands.options import (
     region,
 )
 from byoc_cli.contract import hosting
+from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def serve(
     )
     session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
     if asynchronous:
-        session.console.log(f"asynchronous: answers in {asynchronous.output}, {asynchronous.concurrency} at once")
+        session.console.log(_asynchronous_words(asynchronous))
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
@@ -138,6 +139,13 @@ def _request(session: Session, project: Project, image: str, model: str, port: i
         session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
     short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
     return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
+
+
+def _asynchronous_words(config: AsyncInferenceConfig) -> str:
+    from byoc_cli.local.places import shown
+
+    failures = f", failures in {shown(config.failure)}" if config.failure != config.output else ""
+    return f"asynchronous: answers in {shown(config.output)}{failures}; {config.concurrency} at once"
 
 
 def _capture_file(path: Path | None) -> Path | None:

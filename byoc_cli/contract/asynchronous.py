@@ -143,6 +143,8 @@ def _check_input(location: str, body: bytes) -> None:
             "Member must satisfy regular expression pattern: ^(https|s3)://([^/]+)/?(.*)$",
             "a local endpoint takes s3://BUCKET/KEY and file:///PATH",
         )
+    if not location.isascii():
+        raise Invalid(location, "inputLocation", r"Member must satisfy regular expression pattern: \p{ASCII}*")
     if found[1] == "s3" and len(location) > 1024:
         raise Invalid(location, "inputLocation", "Member must have length less than or equal to 1024")
 

@@ -12,7 +12,7 @@ from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.contract.channels import S3
 from byoc_cli.endpoint import Accepted, InvocationFailed
 from byoc_cli.errors import ByocError
-from byoc_cli.local.places import Places, Reader, uri_of
+from byoc_cli.local.places import Places, Reader, shown, uri_of
 from byoc_cli.local.progress import Progress
 
 _KEPT_SECONDS = 7 * 86_400
@@ -32,11 +32,17 @@ def own_config(home: Path) -> AsyncInferenceConfig:
     return AsyncInferenceConfig(uri, uri)
 
 
-def wait(places: Places, asked: Accepted, reachable: Callable[[], bool], progress: Progress) -> Reader:
+def wait(
+    places: Places,
+    asked: Accepted,
+    reachable: Callable[[], bool],
+    progress: Progress,
+    gone_seconds: float = _GONE_SECONDS,
+) -> Reader:
     """Give the answer when it is there.
 
     Raises:
-        InvocationFailed: a failure is there, or the endpoint is gone without having left either.
+        ByocError: a failure is there, or the endpoint is gone without having left either.
 
     """
     start = said = seen = time.monotonic()
@@ -48,18 +54,22 @@ def wait(places: Places, asked: Accepted, reachable: Callable[[], bool], progres
         now = time.monotonic()
         if reachable():
             seen = now
-        elif now - seen > _GONE_SECONDS:
-            raise InvocationFailed(f"the endpoint has ended without an answer\nit would have been {asked.output}")
+        elif now - seen > gone_seconds:
+            raise ByocError(f"the endpoint has ended without an answer\nit would have been {shown(asked.output)}")
         if now - said > _SAY_SECONDS:
             said = now
             progress.log(f"no answer yet, after {now - start:.0f} s")
-        time.sleep(1.0 if asked.output.startswith(S3) else 0.05 if now - start < 2 else 0.5)
+        # Quickly at first; S3 is asked less often.
+        pause = 0.05 if now - start < 2 else 0.25
+        time.sleep(4 * pause if asked.output.startswith(S3) else pause)
 
 
 def _failure(reader: Reader, asked: Accepted) -> ByocError:
     with closing(reader):
         text = reader.read(_FAILURE_BYTES).decode(errors="replace").strip()
-    return InvocationFailed(
-        f"the request failed\nSageMaker would say: {text}\nwritten to {asked.failure}",
+    # Only of what the container did wrong its log tells more.
+    kind = InvocationFailed if text.startswith("ModelError") else ByocError
+    return kind(
+        f"the request failed\nSageMaker would say: {text}\nwritten to {shown(asked.failure)}",
         hint=asynchronous.NO_LENGTH_HINT if asynchronous.NO_LENGTH in text else "",
     )

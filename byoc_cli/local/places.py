@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from byoc_cli.contract.channels import S3
 from byoc_cli.errors import ByocError
@@ -177,9 +177,14 @@ def _written(path: Path) -> Iterator[None]:
 
 def path_of(uri: str) -> Path:
     """Give the path that a file:// URI names."""
-    return Path(unquote(urlsplit(uri).path))
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
 
 
 def uri_of(path: Path) -> str:
     """Give the URI of a path."""
     return path.resolve().as_uri()
+
+
+def shown(uri: str) -> str:
+    """Give it as a person writes it."""
+    return str(path_of(uri)) if uri.startswith("file:") else uri

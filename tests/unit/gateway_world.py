@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.thread import ThreadGateway
+from byoc_cli.local.places import S3Door
 from tests.fakes import Told
 from tests.unit.test_endpoint import Answer, Server
 
@@ -24,7 +25,7 @@ NAME = "my-endpoint"
 class World:
     """`server` is the container; `url` is where the local endpoint answers, `told` what it said."""
 
-    def __init__(self, server: Server, settings: Settings, *, ready: bool = True) -> None:
+    def __init__(self, server: Server, settings: Settings, *, ready: bool = True, s3: S3Door | None = None) -> None:
         self.server = server
         self.told = Told()
         self._clients: list[Any] = []
@@ -32,7 +33,7 @@ class World:
         listener.bind(("127.0.0.1", 0))
         self.port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.gateway = ThreadGateway(listener, self.told)
+        self.gateway = ThreadGateway(listener, self.told, s3)
         self.gateway.begin(settings, "")
         if ready:
             self.gateway.ready()
@@ -64,11 +65,11 @@ class World:
 
 
 @contextmanager
-def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
+def world(*, ready: bool = True, s3: S3Door | None = None, **changes: Any) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
     settings = replace(Settings(NAME, server.http.server_port), **({"ping_interval": 3600.0} | changes))
-    made = World(server, settings, ready=ready)
+    made = World(server, settings, ready=ready, s3=s3)
     try:
         yield made
     finally:

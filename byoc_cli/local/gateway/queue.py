@@ -126,6 +126,8 @@ class Queue:
                 source.close()
         except _Failed as failed:
             await self._fail(request, failed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its caller waits for a file
+            await self._fail(request, _Failed("InternalServerError", f"{type(error).__name__}: {error}"))
 
     async def _found(self, request: AsyncRequest) -> tuple[int, Reader | None]:
         if not request.input:

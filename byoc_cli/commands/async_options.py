@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byoc_cli.contract import asynchronous
-from byoc_cli.contract.asynchronous import AsyncInferenceConfig
+from byoc_cli.contract import hosting
 from byoc_cli.contract.channels import S3
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.commands.options import Session
+    from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 
 AsyncOutputOption = Annotated[
     str,
@@ -37,8 +37,8 @@ MaxConcurrentOption = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        max=asynchronous.MAX_CONCURRENCY,
-        help=f"Asynchronous requests at once; {asynchronous.CONCURRENCY} without it.",
+        max=hosting.ASYNC_MAX_CONCURRENCY,
+        help=f"Asynchronous requests at once; {hosting.ASYNC_CONCURRENCY} without it.",
         show_default=False,
     ),
 ]
@@ -54,6 +54,8 @@ def async_config(
         MachineError: there are no credentials for S3.
 
     """
+    from byoc_cli.contract.asynchronous import AsyncInferenceConfig  # late: --help needs no contract
+
     if not output:
         for option, given in (("--async-failure", failure), ("--max-concurrent", concurrency)):
             if given:
@@ -63,7 +65,7 @@ def async_config(
         raise UsageError(f"an asynchronous endpoint has no {excluded}", hint="leave one of them out")
     made = _place("--async-output", output)
     config = AsyncInferenceConfig(
-        made, _place("--async-failure", failure) if failure else made, concurrency or asynchronous.CONCURRENCY
+        made, _place("--async-failure", failure) if failure else made, concurrency or hosting.ASYNC_CONCURRENCY
     )
     if S3 in config.output + config.failure:
         session.doors.s3()  # without credentials every request would fail
@@ -72,8 +74,10 @@ def async_config(
 
 def _place(option: str, given: str) -> str:
     """Give the URI of a folder, which is made; S3 is not asked."""
+    from byoc_cli.contract.asynchronous import path_problem
+
     if given.startswith(S3):
-        if problem := asynchronous.path_problem(given):
+        if problem := path_problem(given):
             raise UsageError(f"{option} {given}: {problem}", hint=f"{option} s3://BUCKET/PREFIX")
         return given
     path = Path(given).expanduser().resolve()

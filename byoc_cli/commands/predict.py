@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands.options import Outcome, Session, stdin_bytes
-from byoc_cli.commands.predict_async import Wanted, check_possible, predict_async
 from byoc_cli.commands.predict_view import check_json, show, show_json, write
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
@@ -87,6 +86,8 @@ def predict(
         _check_output(output, files, repeat)
     headers = _headers(header, target_model)
     if asynchronous:
+        from byoc_cli.commands.predict_async import Wanted, check_possible, predict_async
+
         check_possible(target_model, repeat)
         wanted = Wanted(content_type, accept or project.predict.accept, headers, output)
         return predict_async(session, project, files, lambda: _client(session, project, url, asynchronous=True), wanted)
@@ -210,7 +211,8 @@ def _each(
     for sent in payloads:
         if len(sent.body) > hosting.MAX_PAYLOAD_BYTES:
             session.console.warn(
-                f"{sent.source}: {len(sent.body) / 2**20:.1f} MB; SageMaker takes at most 25 MB (H-21)"
+                f"{sent.source}: {len(sent.body) / 2**20:.1f} MB; SageMaker takes at most 25 MB (H-21)",
+                "an asynchronous endpoint takes 1 GB: --async",
             )
         try:
             response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)

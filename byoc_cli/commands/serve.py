@@ -26,10 +26,10 @@ from byoc_cli.commands.options import (
     region,
 )
 from byoc_cli.contract import hosting
-from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from byoc_cli.contract.asynchronous import AsyncInferenceConfig
     from byoc_cli.local.hosting import Endpoint, EndpointRequest
     from byoc_cli.project import Project
 

@@ -19,8 +19,6 @@ MAX_INPUT_BYTES = 1 << 30
 MAX_INLINE_BYTES = 128_000
 INVOCATION_TIMEOUT_SECONDS = 900
 REQUEST_TTL_SECONDS = 21_600
-MAX_CONCURRENCY = 1_000
-CONCURRENCY = 4  # ours: "SageMaker chooses an optimal value"
 MAX_PATH_CHARACTERS = 512  # of S3OutputPath and S3FailurePath
 
 INPUT_HEADER = "X-Amzn-SageMaker-InputLocation"
@@ -59,7 +57,7 @@ class AsyncInferenceConfig:
 
     output: str
     failure: str
-    concurrency: int = CONCURRENCY
+    concurrency: int = hosting.ASYNC_CONCURRENCY
 
     @property
     def described(self) -> dict[str, object]:

@@ -197,7 +197,7 @@ class Server:
             self._progress.warn(
                 f"a request of {size / 2**20:.1f} MB\n"
                 "SageMaker takes 25 MB; its API model and older documents say 6 MB (H-21)",
-                "smaller requests, or asynchronous invocation",
+                "smaller requests, or asynchronous ones: byoc serve --async-output FOLDER",
             )
 
     # -- answers ------------------------------------------------------------------------------------------------------

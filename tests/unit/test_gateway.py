@@ -329,7 +329,7 @@ def test_h13_a_connection_that_takes_long_is_said_once() -> None:
             return 200, ""
 
     async def watch() -> None:
-        settings = Settings(NAME, 1, ping_interval=0.01)
+        settings = Settings(NAME, "127.0.0.1:1", ping_interval=0.01)
         async with Slow(settings) as upstream:
             health = Health(upstream, settings, told)
             health.start()

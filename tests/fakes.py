@@ -616,6 +616,10 @@ def doors(engine: FakeEngine) -> Doors:
 
                 threading.Thread(target=watch, daemon=True).start()
 
+            def end(self) -> None:
+                super().end()
+                self._listener.close()  # a process that is killed before it began takes it along
+
         return Detached(listener.dup(), Told())
 
     return Doors(connect=lambda: cast("DockerEngine", engine), launch=launch)

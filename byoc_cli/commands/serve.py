@@ -102,14 +102,13 @@ def serve(
     if serverless is not None:
         asked = Asked(number, instance_type, network_isolation, data_capture is not None, startup_timeout)
         refuse(problems(serverless, asked))
-    default_timeout = hosting.SERVERLESS_STARTUP_TIMEOUT_SECONDS if serverless else hosting.STARTUP_TIMEOUT_SECONDS
     request = replace(
         _request(session, project, image, model, port),
         environment=variables,
         resources=hosted.resources(session, instance, number),
         serverless=serverless or 0,
         network_isolation=network_isolation,
-        startup_timeout=startup_timeout or default_timeout,
+        startup_timeout=startup_timeout,
         detached=detach,
         raw=raw,
         capture=_capture_file(data_capture),

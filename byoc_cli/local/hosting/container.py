@@ -156,7 +156,7 @@ def wait_until_ready(
                 raise _died(request, exit_, follower.tail.text)
 
     try:
-        seconds = endpoint.Client(base).wait_until_ready(request.startup_timeout, alive)
+        seconds = endpoint.Client(base).wait_until_ready(request.seconds_to_start, alive)
     except EndpointFailed:
         raise
     except ByocError as error:

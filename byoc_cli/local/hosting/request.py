@@ -25,6 +25,7 @@ class EndpointRequest:
     """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
     `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    `startup_timeout` is in seconds, None for the platform's own.
     `serverless` is its memory in MB, 0 for an endpoint that has an instance, whose size `resources` are.
     """
 
@@ -37,12 +38,18 @@ class EndpointRequest:
     resources: Resources = field(default_factory=Resources)
     serverless: int = 0
     network_isolation: bool = False
-    startup_timeout: float = hosting.STARTUP_TIMEOUT_SECONDS
+    startup_timeout: float | None = None
     detached: bool = False
     raw: bool = False
     capture: Path | None = None
     region: str = "us-east-1"
     kind: str = KIND
+
+    @property
+    def seconds_to_start(self) -> float:
+        """How long until /ping has to pass (H-11)."""
+        own = hosting.SERVERLESS_STARTUP_TIMEOUT_SECONDS if self.serverless else hosting.STARTUP_TIMEOUT_SECONDS
+        return self.startup_timeout or own
 
     @property
     def max_payload(self) -> int:

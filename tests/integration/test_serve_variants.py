@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -123,6 +124,20 @@ def test_h26_an_isolated_endpoint_in_the_foreground_ends_without_a_trace(
     assert requests.post(f"http://127.0.0.1:{free_port}/invocations", b"x", timeout=30).json()["body"] == "x"
     live.send(signal.SIGINT)
     assert live.end().code == 130
+
+
+@pytest.mark.parametrize("words", [(), ("--detach",)])
+def test_h26_where_an_isolated_container_cannot_be_reached(
+    byoc: Byoc, project: Path, free_port: int, words: tuple[str, ...]
+) -> None:
+    """In a network of its own byoc is not on the engine's, as with a rootless engine, or in a container."""
+    before = ("unshare", "--net")
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("to have a network of its own needs root")
+    ran = byoc("serve", "--network-isolation", "--port", str(free_port), *words, cwd=project, before=before)
+    assert (ran.code, ran.stdout) == (3, "")
+    assert ran.error.startswith("error: --network-isolation is not possible with this engine\nits networks (")
+    assert "hint: run byoc on Linux with its own engine" in ran.error
 
 
 def test_an_instance_type_gives_its_cpus_and_memory(serve: Serve, docker_client: docker.DockerClient) -> None:

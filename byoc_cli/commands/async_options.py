@@ -62,7 +62,7 @@ def async_config(
                 raise UsageError(f"{option} is for asynchronous endpoints", hint="--async-output FOLDER makes it one")
         return None
     if excluded:
-        raise UsageError(f"an asynchronous endpoint has no {excluded}", hint="leave one of them out")
+        raise UsageError(f"{excluded} does not go with --async-output", hint="leave one of them out")
     made = _place("--async-output", output)
     config = AsyncInferenceConfig(
         made, _place("--async-failure", failure) if failure else made, concurrency or hosting.ASYNC_CONCURRENCY

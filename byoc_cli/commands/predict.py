@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.options import Outcome, Session, stdin_bytes
 from byoc_cli.commands.predict_view import check_json, show, show_json, write
 from byoc_cli.contract import hosting
@@ -162,6 +163,7 @@ def _temporary(session: Session, project: Project, *, asynchronous: bool) -> Ite
             "no endpoint of this project is running, and there is no trained model to start one with",
             hint="byoc serve, or byoc local-train first",
         )
+    instance, number = hosted.sizes("", "", "hosting", project)
     reference, image = session.image("", project)
     session.console.log("no endpoint is running: starting one for this, with the last run's model")
     name = new_job_name(image_ref.parse(reference).short)
@@ -172,6 +174,7 @@ def _temporary(session: Session, project: Project, *, asynchronous: bool) -> Ite
         model=model,
         port=0,
         environment=project.serve.environment,
+        resources=hosted.resources(session, instance, number),
         asynchronous=answers.own_config(prepare_home(project)) if asynchronous else None,
     )
     quiet = session.console.muted()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.async_options import (
     AsyncFailureOption,
     AsyncOutputOption,
@@ -16,12 +17,10 @@ from byoc_cli.commands.async_options import (
 )
 from byoc_cli.commands.options import (
     EnvOption,
-    GpusOption,
     ImageArgument,
     Outcome,
     Session,
     environment,
-    gpus,
     refuse,
     region,
 )
@@ -57,9 +56,25 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
     ] = None,
     startup_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
-    ] = hosting.STARTUP_TIMEOUT_SECONDS,
-    gpus_: GpusOption = "none",
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="How long until /ping has to answer 200; 480 without it, 180 if serverless.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus_: hosted.GpusOption = "",
+    instance_type: hosted.InstanceTypeOption = "",
+    network_isolation: hosted.IsolationOption = False,
+    serverless: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            help="A serverless endpoint with that much memory, 1024 to 6144: not as root, 4 MB a request.",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The container's own port, without the limits of a real endpoint.")
     ] = False,
@@ -77,7 +92,7 @@ def serve(
 
     Before the container stands a local endpoint with SageMaker's limits: 25 MB a request, 60 s an answer, 8 minutes a
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
-    takes it for SageMaker.
+    takes it for SageMaker. With --serverless a request has at most 4 MB.
 
     With --async-output it takes asynchronous requests, and no others: an input of up to 1 GB from a file or from S3, an
     answer within 15 minutes (an hour where the request says so), written there when it is whole.
@@ -87,21 +102,30 @@ def serve(
     With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
     """
     from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting.serverless import Asked, problems
 
-    if raw and data_capture:
-        raise UsageError("--raw has no data capture", hint="leave one of them out")
+    if raw and (data_capture or network_isolation):
+        why = "has no data capture" if data_capture else "is a port of this machine, and an isolated container has none"
+        raise UsageError(f"--raw {why}", hint="leave one of them out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     session.reference(image, project)
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
-    number = gpus(gpus_)
-    excluded = "--raw" if raw else "--data-capture" if data_capture else ""
-    asynchronous = async_config(session, async_output, async_failure, max_concurrent, excluded=excluded)
+    instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
+    if serverless is not None:
+        asked = Asked(number, instance_type, network_isolation, data_capture is not None, startup_timeout)
+        refuse(problems(serverless, asked))
+    given = {"--raw": raw, "--data-capture": data_capture, "--serverless": serverless}
+    asynchronous = async_config(
+        session, async_output, async_failure, max_concurrent, excluded=next((key for key in given if given[key]), "")
+    )
     request = replace(
         _request(session, project, image, model, port),
         environment=variables,
-        gpus=number,
+        resources=hosted.resources(session, instance, number),
+        serverless=serverless or 0,
+        network_isolation=network_isolation,
         startup_timeout=startup_timeout,
         detached=detach,
         raw=raw,
@@ -109,7 +133,12 @@ def serve(
         region=region(),
         asynchronous=asynchronous,
     )
-    session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    if serverless:
+        refuse(hosting.serverless_image_problems(request.image.size))
+    session.console.log(
+        f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}"
+        + (f", serverless with {serverless} MB" if serverless else "")
+    )
     if asynchronous:
         session.console.log(_asynchronous_words(asynchronous))
     if detach:

@@ -31,8 +31,9 @@ def port() -> int:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--async-output", "x", "--raw"), "an asynchronous endpoint has no --raw"),
-        (("--async-output", "x", "--data-capture", "y"), "an asynchronous endpoint has no --data-capture"),
+        (("--async-output", "x", "--raw"), "--raw does not go with --async-output"),
+        (("--async-output", "x", "--data-capture", "y"), "--data-capture does not go with --async-output"),
+        (("--async-output", "x", "--serverless", "2048"), "--serverless does not go with --async-output"),
         (("--async-failure", "x"), "--async-failure is for asynchronous endpoints"),
         (("--max-concurrent", "2"), "--max-concurrent is for asynchronous endpoints"),
         (("--async-output", "x", "--max-concurrent", "1001"), "invalid value for '--max-concurrent'"),

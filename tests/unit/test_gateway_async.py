@@ -212,7 +212,7 @@ def test_describe_endpoint_shows_it(local: Here) -> None:
 
 
 def test_settings_go_to_another_process_as_they_are() -> None:
-    settings = Settings("e", 8080, asynchronous=AsyncInferenceConfig("s3://a/b", "file:///ü", 7))
+    settings = Settings("e", "127.0.0.1:8080", asynchronous=AsyncInferenceConfig("s3://a/b", "file:///ü", 7))
     assert Settings.from_json(settings.to_json()) == settings
 
 

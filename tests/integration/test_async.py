@@ -259,13 +259,32 @@ def begun(live: Live) -> str:
     return str(json.loads(live.stdout)["name"])
 
 
-def test_ctrl_c_of_a_predict_that_waits(endpoint: dict[str, Any], byoc: Byoc, project: Path) -> None:
-    live = byoc.start("predict", "row.csv", "--async", "-H", f"{ACT}=sleep:2", cwd=project)
+def test_ctrl_c_of_a_predict_that_waits(
+    endpoint: dict[str, Any], byoc: Byoc, project: Path, docker_client: docker.DockerClient
+) -> None:
+    live = byoc.start("predict", "row.csv", "--async", "-H", f"{ACT}=sleep:600", cwd=project)
     live.until("the answer will be ")
     live.ctrl_c()
     ran = live.end()
     assert (ran.code, ran.stdout) == (130, "")
     assert "the endpoint goes on with what it was asked\n" in ran.stderr
-    output = Path(re.findall(r"the answer will be (\S+)", ran.stderr)[0])
-    wait_for(output.exists)
-    assert output.read_text() == '{"slept": true}\n'
+    container = docker_client.containers.get(endpoint["container"])
+    assert container.status == "running"
+    container.kill()
+    wait_for(lambda: len(list((project / "answers").glob("*-error.out"))) == 1)
+    byoc("clean", "--yes", cwd=project)
+
+
+def test_ctrl_c_of_a_predict_with_an_endpoint_of_its_own(
+    byoc: Byoc, project: Path, docker_client: docker.DockerClient
+) -> None:
+    (project / "row.csv").write_text("1,2\n")
+    assert byoc("local-train", cwd=project).code == 0
+    live = byoc.start("predict", "row.csv", "--async", "-H", f"{ACT}=sleep:600", cwd=project)
+    live.until("the answer will be ")
+    live.ctrl_c()
+    wait_for(lambda: "signal 15: stopping" in byoc("logs", cwd=project).stdout)
+    live.ctrl_c()  # the second one kills
+    ran = live.end()
+    assert (ran.code, ran.stdout) == (130, "")
+    assert byoc("ps", "--json", cwd=project).json() == []

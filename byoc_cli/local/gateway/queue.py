@@ -43,17 +43,12 @@ class Queue:
     """Sends requests to the container, so many at once; for one event loop. A `closed` one begins no more."""
 
     def __init__(
-        self,
-        config: AsyncInferenceConfig,
-        account: Account,
-        upstream: Upstream,
-        places: Places,
-        progress: Progress,
+        self, config: AsyncInferenceConfig, account: Account, upstream: Upstream, places: Places, progress: Progress
     ) -> None:
+        self.closed = False
         self._config = config
         self._account = account
         self._upstream = upstream
-        self.closed = False
         self._places = places
         self._progress = progress
         self._waiting: dict[str, tuple[AsyncRequest, asyncio.TimerHandle]] = {}
@@ -176,11 +171,7 @@ class Queue:
             text = (await read(answer, ERROR_BYTES)).decode(errors="replace")
             raise _Failed.of(self._account.model_error(answer.status, text))
         if answer.content_length is None:
-            raise _Failed(
-                "ModelError",
-                asynchronous.NO_LENGTH,
-                hint=asynchronous.NO_LENGTH_HINT,
-            )
+            raise _Failed("ModelError", asynchronous.NO_LENGTH, hint=asynchronous.NO_LENGTH_HINT)
 
     async def _fail(self, request: AsyncRequest, failed: _Failed) -> None:
         more = [failed.cause] * bool(failed.cause) + [f"hint: {failed.hint}"] * bool(failed.hint)

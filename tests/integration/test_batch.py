@@ -118,10 +118,10 @@ def test_h58_many_records_in_little_memory(byoc: Byoc, project: Path) -> None:
 
 
 def begun(byoc: Byoc, project: Path) -> Live:
-    """Start a job that takes 10 s, and wait until it is in the middle of its second file."""
+    """Start a job that takes 100 s, and wait until it is in the middle of its second file."""
     (project / "in").mkdir()
     (project / "in" / "a.csv").write_bytes(b"a\n")
-    (project / "in" / "b.csv").write_bytes(b"b\n" * 200)
+    (project / "in" / "b.csv").write_bytes(b"b\n" * 2000)
     words = ("--split-type", "Line", "--batch-strategy", "SingleRecord", "--env", "ACT=slow")
     live = byoc.start("batch", "in", "--out", "out", *words, cwd=project)
     wait_for((project / "out" / "b.csv.out.part").exists, 30, lambda: live.stderr)
@@ -138,7 +138,7 @@ def test_killed_in_the_middle_and_run_again(byoc: Byoc, project: Path) -> None:
     assert byoc("clean", "--yes", cwd=project).code == 0
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", cwd=project)
     assert ran.code == 0, ran.stderr
-    assert made(project) == {"a.csv.out": b"A\n", "b.csv.out": b"B\n" * 200}
+    assert made(project) == {"a.csv.out": b"A\n", "b.csv.out": b"B\n" * 2000}
 
 
 def test_ctrl_c_leaves_nothing_half_done(byoc: Byoc, project: Path) -> None:

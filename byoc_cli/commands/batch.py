@@ -142,6 +142,8 @@ def batch(
     joined = _choice(join_source, "--join-source", get_args(data_processing.JoinSource))
     processing = DataProcessing(input_filter, output_filter, joined)
     refuse(data_processing.problems(processing, content_type, accept, split, assemble))
+    if problem := data_processing.streaming_problem(processing, max_payload_mb):
+        raise UsageError(problem, hint="--max-payload-mb 6")
     variables = environment(env, env_file, session.console.warn)
     refuse(rules.environment_problems(variables))
     number = gpus(gpus_)

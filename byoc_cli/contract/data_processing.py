@@ -62,6 +62,13 @@ def problems(
     ]
 
 
+def streaming_problem(asked: DataProcessing, max_payload_mb: int | None) -> str:
+    """Why a job cannot be done whose files are streamed; nobody says what SageMaker does with it."""
+    if asked.wanted and max_payload_mb == 0:
+        return "filters and join need whole records, and MaxPayloadInMB 0 streams the file (H-60)"
+    return ""
+
+
 def _why_not(text: str, format_: str) -> str:
     try:
         path = json_path.parse(text)
@@ -85,8 +92,8 @@ class Processor:
         self._join = asked.join_source == "Input"
         self._read, self._written = _formats(content_type, accept)
 
-    def request(self, body: bytes, records: int) -> bytes:
-        """Give what the container is sent of a body with so many records.
+    def request(self, body: bytes, records: int, first: int = 1) -> bytes:
+        """Give what the container is sent of a body with so many records, of which the first has that number.
 
         Raises:
             ValueError: a record is not of the format, or has nothing of what is wanted; says which.
@@ -96,9 +103,9 @@ class Processor:
             return body
         end = b"\n" if body.endswith(b"\n") else b""
         rows = _rows(body, self._read, records, "input")
-        return b"\n".join(_filtered(self._input, row, number) for number, row in enumerate(rows, 1)) + end
+        return b"\n".join(_filtered(self._input, row, number) for number, row in enumerate(rows, first)) + end
 
-    def answer(self, body: bytes, records: int, answer: bytes) -> bytes:
+    def answer(self, body: bytes, records: int, answer: bytes, first: int = 1) -> bytes:
         """Give what is stored of the answer to a body, a line for each record.
 
         Raises:
@@ -116,7 +123,7 @@ class Processor:
                     f"{len(asked):,} in the input, {len(rows):,} in the answer"
                 )
             rows = [_joined(one, other) for one, other in zip(asked, rows, strict=True)]
-        return b"\n".join(_filtered(self._output, row, number) for number, row in enumerate(rows, 1))
+        return b"\n".join(_filtered(self._output, row, number) for number, row in enumerate(rows, first))
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ def _filtered(path: JsonPath, row: _Row, number: int) -> bytes:
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         return _columns(value)
     except ValueError as error:
-        raise ValueError(f"{path.text} of record {number:,} of the request: {error}") from error
+        raise ValueError(f"{path.text} of record {number:,}: {error}") from error
 
 
 def _columns(value: bytes | list[bytes]) -> bytes:

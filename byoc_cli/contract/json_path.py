@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST = 63
-OPERATORS = "$[]*.,:-' "
+OPERATORS = "$[]*.,:-'"
 
 _STEP = re.compile(r"\.?\[(?P<inside>[^]]*)\]|\.(?P<name>\*|[^][$*. ,:']+)")
 _NAMES = re.compile(r"'[^'.]+'( *, *'[^'.]+')*")
@@ -89,7 +89,7 @@ def parse(text: str) -> JsonPath:
         raise ValueError(f"it has {len(text)} characters; at most {LONGEST} are allowed")
     for character in text:
         # So an attribute whose name has "_" in it cannot be named at all.
-        if not character.isalnum() and character not in OPERATORS:
+        if not character.isalnum() and character not in f"{OPERATORS} ":
             raise ValueError(
                 f'Unexpected "{character}" in JsonPath; letters, digits and {" ".join(OPERATORS)} are known'
             )

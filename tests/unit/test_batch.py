@@ -485,8 +485,8 @@ def test_h60_a_record_that_cannot_be_joined_fails_its_file(
     server.act = lambda body, _: (200, b"one line\n" if body == b"2\n4\n" else body)
     processor = Processor(DataProcessing("$[1]", "$", "Input"), "text/csv", "")
     outputs = files.run(sender(), strategy="MultiRecord", assemble="Line", processor=processor)
-    assert outputs[0].failure == "records 1 to 2: $[1] of record 1 of the request: there is no element 1 in it"
-    assert outputs[1].failure == "records 1 to 2: $[1] of record 2 of the request: there is no element 1 in it"
+    assert outputs[0].failure == "records 1 to 2: $[1] of record 1: there is no element 1 in it"
+    assert outputs[1].failure == "records 1 to 2: $[1] of record 2: there is no element 1 in it"
     said = "records 1 to 2: Fail to join data: mismatched line count between the input and the output\n"
     assert outputs[2].failure == f"{said}2 in the input, 1 in the answer"
     assert files.made == {}

@@ -188,7 +188,7 @@ def test_h60_what_cannot_be_read_is_said(kind: str, body: bytes, answer: bytes, 
 
 
 def test_h60_columns_that_are_not_there() -> None:
-    with pytest.raises(ValueError, match=r"record 2 of the request: there is no such column in it"):
+    with pytest.raises(ValueError, match=r"record 2: there is no such column in it"):
         done(b"1,2\n3\n", b"", "$[1:]", records=2)
 
 

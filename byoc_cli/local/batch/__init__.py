@@ -12,7 +12,7 @@ from typing import Any
 
 from byoc_cli.contract import batch
 from byoc_cli.contract.batch import Asked, AssembleWith, Parameters, SplitType
-from byoc_cli.contract.data_processing import DataProcessing, Processor
+from byoc_cli.contract.data_processing import DataProcessing, Processor, streaming_problem
 from byoc_cli.engine.types import Container, Engine
 from byoc_cli.errors import ByocError
 from byoc_cli.local.batch.outputs import Output, held, output_folder
@@ -168,11 +168,8 @@ class _Job:
                 "\n".join(["SageMaker would refuse this", *problems, "the container's /execution-parameters say so"]),
                 hint="--max-concurrent and --max-payload-mb win over the container's",
             )
-        if self._request.processing.wanted and not parameters.payload_bytes:
-            raise TransformFailed(
-                "filters and join need whole records, and MaxPayloadInMB 0 streams the file (H-60)",
-                hint="--max-payload-mb 6",
-            )
+        if problem := streaming_problem(self._request.processing, parameters.max_payload_mb):
+            raise TransformFailed(problem, hint="--max-payload-mb 6")
         self._progress.log(str(parameters))
         if not parameters.payload_bytes and self._request.split != "None":
             self._progress.warn(

@@ -100,10 +100,10 @@ class Pipeline:
     def _process(self, processor: Processor, batch: Batch, answer: SpooledTemporaryFile[bytes]) -> None:
         """Send what is wanted of a request, and keep what is wanted of the answer."""
         try:
-            body = processor.request(batch.body, batch.records)
+            body = processor.request(batch.body, batch.records, batch.first)
             self._sender.send(lambda: body, answer)
             answer.seek(0)
-            kept = processor.answer(batch.body, batch.records, answer.read())
+            kept = processor.answer(batch.body, batch.records, answer.read(), batch.first)
         except ValueError as error:
             raise ByocError(str(error)) from error
         answer.seek(0)

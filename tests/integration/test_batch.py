@@ -66,6 +66,34 @@ def test_h55_h56_what_container_and_byoc_tell_each_other(byoc: Byoc, project: Pa
     assert "Accept" not in seen["headers"]
 
 
+def test_h60_an_id_column_goes_around_the_model(byoc: Byoc, project: Path) -> None:
+    rows = [(f"id {number}", f"a{number}", "b") for number in range(20_000)]
+    (project / "data.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+    ran = byoc(
+        *("batch", "data.csv", "--out", "out", "--split-type", "Line", "--assemble-with", "Line"),
+        *("--content-type", "text/csv", "--max-payload-mb", "1", "--max-concurrent", "2"),
+        *("--input-filter", "$[1:]", "--join-source", "Input", "--output-filter", "$[0,3:]"),
+        cwd=project,
+    )
+    assert ran.code == 0, ran.stderr
+    expected = "".join(
+        f"{name},{first},{second}\n".replace("a", "A").replace(",b", ",B") for name, first, second in rows
+    )
+    assert made(project) == {"data.csv.out": expected.encode()}
+
+
+def test_a_container_that_dies_in_the_middle(byoc: Byoc, project: Path) -> None:
+    (project / "in").mkdir()
+    for name, data in (("a.csv", b"a\n"), ("b.csv", b"b\n" * 5 + b"die\n" + b"b\n" * 5), ("c.csv", b"c\n")):
+        (project / "in" / name).write_bytes(data)
+    words = ("--split-type", "Line", "--batch-strategy", "SingleRecord")
+    ran = byoc("batch", "in", "--out", "out", *words, cwd=project)
+    assert (ran.code, ran.stdout) == (1, "")
+    assert "the container ended in the middle of the job\nexit code 7\n2 of 3 files were not done\n" in ran.stderr
+    assert made(project) == {"a.csv.out": b"A\n"}
+    assert byoc("ps", "--json", cwd=project).json() == []
+
+
 def test_h58_a_file_that_fails_is_named_with_the_containers_last_words(byoc: Byoc, project: Path) -> None:
     for name, data in (("1.csv", b"1\n"), ("2.csv", b"2\nbad\n"), ("sub/3.csv", b"3\n")):
         (project / "in" / name).parent.mkdir(parents=True, exist_ok=True)

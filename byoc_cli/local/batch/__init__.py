@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from byoc_cli.project import Project
 __all__ = ["TransformFailed", "TransformRequest", "output_folder", "transform"]
 
 _NAMED = 10  # failed files that the error names
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
 
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    _give_back_large_blocks()
     outputs = [Output(source, request.out, request.assemble) for source in request.inputs]
     with (
         held(request.out),
@@ -102,6 +104,14 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
         if described["TransformJobStatus"] != "Completed":
             raise job.failure(described, end)
     return described
+
+
+def _give_back_large_blocks() -> None:
+    """Tell glibc to return them when they are freed: it keeps them, and those of ever other sizes pile up."""
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or none
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2 * batch.MEGABYTE)
 
 
 class _Job:

@@ -24,6 +24,8 @@ def output_folder(given: Path, source: Path | None) -> Path:
         UsageError: it cannot be made or written to, or its files would be the next job's input.
 
     """
+    if given.parts[:1] == ("s3:",):
+        raise UsageError(f"--out {given}: it is a folder of this machine", hint="--out FOLDER, then aws s3 sync")
     folder = given.expanduser().resolve()
     if source and source.is_dir() and folder.is_relative_to(source.resolve()):
         raise UsageError(

@@ -45,9 +45,6 @@ ContentTypeOption = Annotated[
 AcceptOption = Annotated[
     str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
 ]
-GpusOption = Annotated[
-    str, typer.Option("--gpus", metavar="none|all|N", help="GPUs for the container.", envvar="BYOC_GPUS")
-]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not only of this one.")]
 
 

@@ -111,7 +111,7 @@ def _give_back_large_blocks() -> None:
     import ctypes
 
     with suppress(AttributeError, OSError, TypeError):  # another C library, or none
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2 * batch.MEGABYTE)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, batch.MEGABYTE)
 
 
 class _Job:

@@ -93,7 +93,7 @@ class Output:
         """Put the next answer behind the others; with Line, a newline behind it."""
         file = self._open()
         answer.seek(0)
-        shutil.copyfileobj(answer, file, 1 << 20)
+        shutil.copyfileobj(answer, file, 1 << 18)
         if self._assemble == "Line":
             if answer.tell():
                 answer.seek(-1, 2)

@@ -110,15 +110,15 @@ def test_h58_a_file_that_fails_is_named_with_the_containers_last_words(byoc: Byo
     assert made(project) == {"1.csv.out": b"1\n", "sub/3.csv.out": b"3\n"}
 
 
-def test_h57_a_gigabyte_is_streamed_in_little_memory(byoc: Byoc, project: Path) -> None:
-    size = (1 << 30) + 7
+def test_h57_a_large_file_is_streamed_in_little_memory(byoc: Byoc, project: Path) -> None:
+    size = (400 << 20) + 7
     with (project / "large").open("wb") as file:
         file.truncate(size)  # sparse: nothing but zeros, and no disk
     live = byoc.start("batch", "large", "--out", "out", "--max-payload-mb", "0", "--env", "ACT=digest", cwd=project)
     most = peak(live)
     assert live.end().code == 0, live.stderr
     digest = hashlib.sha1()
-    for _ in range(1 << 10):
+    for _ in range(400):
         digest.update(bytes(1 << 20))
     digest.update(bytes(7))
     assert made(project) == {"large.out": f"{size} {digest.hexdigest()}\n".encode()}
@@ -142,7 +142,7 @@ def test_h58_many_records_in_little_memory(byoc: Byoc, project: Path) -> None:
     answers = made(project)["lines.out"].splitlines()
     assert sum(int(answer.split()[0]) for answer in answers) == 300 * len(block)
     assert len(answers) == -(-300 * len(block) // (6 << 20))
-    assert most < 200, f"{most} MB"
+    assert most < 150, f"{most} MB"
 
 
 def begun(byoc: Byoc, project: Path) -> Live:

@@ -53,7 +53,7 @@ def large(shop: Workshop) -> list[Figure]:
             Reach(100, "value", least=True),
             [made.size / 1e6 / ran.seconds],
         ),
-        Figure("batch-memory", f"{what}: peak resident memory", "MB", Reach(200, "value"), [ran.megabytes]),
+        Figure("batch-memory", f"{what}: peak resident memory", "MB", Reach(150, "value"), [ran.megabytes]),
     ]
 
 

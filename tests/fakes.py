@@ -258,7 +258,9 @@ class FakeContainer:
             return None
         kind = _DIRECTORY if stat.S_ISDIR(found.st_mode) else _SYMLINK if stat.S_ISLNK(found.st_mode) else 0
         modified = f"{found.st_mtime_ns // 10**9}.{found.st_mtime_ns % 10**9:09}"
-        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified)
+        link = posixpath.join(posixpath.dirname(path), str(place.readlink())) if kind == _SYMLINK else ""
+        link = posixpath.normpath(link) if link else ""
+        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified, link)
 
     def connect(self, network: str) -> None:
         self._life.networks.append(network)

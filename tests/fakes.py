@@ -40,6 +40,7 @@ from byoc_cli.engine.types import (
     Exit,
     FileStat,
     Image,
+    ImageConfig,
     NameTaken,
     Stream,
     SubnetTaken,
@@ -345,6 +346,13 @@ class FakeContainer:
             self._engine.forget(self._life)
 
 
+class _Api:
+    """Docker's own answers, where no method of an Engine gives them."""
+
+    def version(self, *, api_version: bool) -> Mapping[str, object]:  # noqa: ARG002
+        return {"Components": [{"Name": "Engine"}]}
+
+
 class FakeEngine:
     """An `Engine`; `files` is a folder for what containers and volumes hold.
 
@@ -359,12 +367,14 @@ class FakeEngine:
         self.files = files
         self.gpus = gpus
         self.sees_files = sees_files
+        self.api = _Api()
         self.registry: set[str] = set()
         self.stand_ins: dict[str, str] = {}
         self.archives: dict[str, bytes] = {}
         self.specs: list[ContainerSpec] = []
         self.graces: list[float] = []
         self.images: dict[str, tuple[Image, Mapping[str, Program]]] = {}
+        self.contents: dict[str, Mapping[str, bytes]] = {}  # of images, by their ids
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
         self.volumes: dict[str, Mapping[str, str]] = {}
@@ -381,8 +391,10 @@ class FakeEngine:
         *,
         tagged: float = 0,
         labels: Mapping[str, str] | None = None,
+        contents: Mapping[str, bytes] | None = None,
+        config: ImageConfig | None = None,
     ) -> Image:
-        """Let there be an image; its programs are what is on its PATH."""
+        """Let there be an image; its programs are what is on its PATH, its contents executable files by their paths."""
         image = Image(
             id="sha256:" + secrets.token_hex(32),
             tags=[reference],
@@ -392,7 +404,9 @@ class FakeEngine:
             os="linux",
             size=123_000_000,
             labels=labels or {},
+            config=config or ImageConfig(),
         )
+        self.contents[image.id] = contents or {}
         self.images[reference] = self.images[image.id] = (image, programs or {})
         return image
 
@@ -440,6 +454,11 @@ class FakeEngine:
         folder = self._folder(life_id)
         for place in ("tmp", "opt/ml"):
             (folder / place).mkdir(parents=True)
+        for path, content in self.contents[image.id].items():
+            file = folder / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            file.chmod(0o755)
         self.lives[life_id] = _Life(
             id=life_id,
             spec=spec,

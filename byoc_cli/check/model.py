@@ -88,9 +88,11 @@ class Rule(Generic[F]):
 
     @property
     def parts(self) -> frozenset[Part]:
-        """What it is about: training (T-…), hosting (H-…), or both (I-…)."""
-        families: Mapping[str, Sequence[Part]] = {"T": ("train",), "H": ("serve",), "I": ("train", "serve")}
-        return frozenset(part for id_ in (self.id, *self.also) for part in families[id_[0]])
+        """What it is about: training (T-…), hosting (H-…), or both (I-…, or an id of each)."""
+        if self.id.startswith("I"):
+            return frozenset({"train", "serve"})
+        families: Mapping[str, Part] = {"T": "train", "H": "serve"}
+        return frozenset(families[id_[0]] for id_ in (self.id, *self.also) if id_[0] in families)
 
 
 Gather = Callable[["Bench", Mapping[str, Any]], F]

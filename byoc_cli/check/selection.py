@@ -12,9 +12,13 @@ from byoc_cli.errors import UsageError
 
 PARTS = ("train", "serve")
 
+Rules = list[Rule[Any]]
+
 
 def chosen(steps: Sequence[Step[Any]], only: Sequence[str], skip: Sequence[str], *, asked: Sequence[str] = ()) -> Rules:
-    """Choose rules, in the order of the contract; those of a step that has to be asked for come with its name in `asked` or in --only.
+    """Choose rules, in the order of the contract.
+
+    Those of a step that has to be asked for come with its name in `asked`, or when --only names it or them.
 
     Raises:
         UsageError: a word is none, or nothing is left.
@@ -33,9 +37,6 @@ def chosen(steps: Sequence[Step[Any]], only: Sequence[str], skip: Sequence[str],
     if not found:
         raise UsageError("no rule is left to try", hint="byoc check --list shows them")
     return found
-
-
-Rules = list[Rule[Any]]
 
 
 def _named(rule: Rule[Any], words: Sequence[str]) -> bool:

@@ -40,7 +40,7 @@ def exec_form(image: ImageFacts) -> Verdict:
 
 @STATIC.rule(
     "T-07",
-    "tini is not the entrypoint: it takes `train` and `serve` for its program",
+    "tini is not the entrypoint: it would take `train` for its program",
     "leave tini out, or let it start a program of yours",
     also=("H-02",),
 )

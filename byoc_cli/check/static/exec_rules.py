@@ -27,7 +27,7 @@ class _Fault:
 
 @STATIC.rule(
     "I-06",
-    "what is started can be executed: x bit, line ends, interpreter, machine",
+    "what is started can be executed: x bit, line ends, interpreter",
     "make the file executable, with LF line ends and a shebang whose program is in the image",
 )
 def can_be_executed(image: ImageFacts) -> Verdict:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
 from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.static.programs import without_comments
 from byoc_cli.contract import paths
 
 _TOOLKIT_VARIABLES = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
@@ -67,7 +68,7 @@ def no_toolkit_variables(image: ImageFacts) -> Verdict:
         if (value := image.image.config.environment.get(name)) and not any(name in text for text in texts.values())
     ]
     for path, text in texts.items():
-        names = dict.fromkeys(first or second for first, second in _NEEDS.findall(text))
+        names = dict.fromkeys(first or second for first, second in _NEEDS.findall(without_comments(text)))
         missing = [
             name
             for name in names

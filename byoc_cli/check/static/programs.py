@@ -69,15 +69,19 @@ class Start:
         return self.script.text if self.script else self.program.text
 
     def speaks_of(self, word: str) -> bool:
-        """Whether ENTRYPOINT's source has that word in code (comments left out)."""
-        code = "\n".join(line.partition("#")[0] for line in self.text.splitlines())
-        return bool(re.search(rf"(?<![\w./-]){word}(?![\w/-])", code))
+        """Whether ENTRYPOINT's source has that word; not as a part of a file's name (train.py)."""
+        return bool(re.search(rf"(?<![\w./-]){word}(?![\w/-]|\.\w)", without_comments(self.text)))
 
     @property
     def executes_its_arguments(self) -> bool:
         """Whether ENTRYPOINT's script runs what it is given: `exec "$@"`."""
         command = r'(?:exec\s+|eval\s+|command\s+)*(?:\S+\s+-[a-z]*\s+--\s+)?"?(?:\$@|\$\*|\$\{@\})"?'
         return bool(re.search(rf"(?:^|[;&|]|\b(?:then|else|do)\b)\s*{command}\s*(?:$|[;&|#])", self.text, re.MULTILINE))
+
+
+def without_comments(text: str) -> str:
+    """Leave out what stands behind a # (in a string, too, which does no harm here)."""
+    return "\n".join(line.partition("#")[0] for line in text.splitlines())
 
 
 class Programs:
@@ -98,8 +102,8 @@ class Programs:
         """
         if not word or "/" in word:
             return self._look(word, self._absolute(word)) if word else Program("")
-        found = [path for folder in self._folders if self._is_file(path := self._absolute(f"{folder}/{word}"))]
-        best = next((path for path in found if self._is_executable(path)), found[0] if found else "")
+        paths = [self._absolute(f"{folder}/{word}") for folder in self._folders]
+        best = next(filter(self._is_executable, paths), "") or next(filter(self._is_file, paths), "")
         return self._look(word, best) if best else Program(word)
 
     def start(self, word: str, places: Sequence[str]) -> Start:
@@ -124,7 +128,7 @@ class Programs:
         shell = posixpath.basename(words[0]) in SHELLS
         while rest and rest[0].startswith("-"):
             option = rest.pop(0)
-            if option in {"-c", "-m", "-e"} and not shell:  # code or a module: no file
+            if option == "-c" or (option in {"-m", "-e"} and not shell):  # code or a module: no file
                 return None
             if option in _WITH_VALUE and not shell and rest:
                 rest.pop(0)
@@ -200,10 +204,11 @@ def _shell_command(words: Sequence[str]) -> str:
     if posixpath.basename(words[0]) not in SHELLS:
         return ""
     for index, word in enumerate(words[1:-1], 1):
-        if not word.startswith("-"):
+        if not word.startswith("-") and words[index - 1] not in {"-o", "-O"}:
             return ""
         if re.fullmatch(r"-[a-z]*c[a-z]*", word):
-            return words[index + 1]
+            command = words[index + 1]
+            return "" if "$@" in command or "$0" in command else command  # it makes use of what it is given
     return ""
 
 

@@ -50,11 +50,15 @@ class Bench:
     job: str
     cancelled: Event = field(default_factory=Event)
 
+    def check(self) -> None:
+        """Raise Cancelled when the check is being broken off: a step asks now and then."""
+        if self.cancelled.is_set():
+            raise Cancelled
+
     @contextmanager
     def container(self, step: str, **spec: object) -> Iterator[Container]:
         """Create a container of the image, not started; `spec` is more of its ContainerSpec."""
-        if self.cancelled.is_set():
-            raise Cancelled
+        self.check()
         marks = labels.for_job(self.order.project, KIND, self.job, image=self.order.reference)
         plain = ContainerSpec(self.order.image.id, ["train"], f"{self.job}-{step}", marks)
         made = self.engine.create(replace(plain, **spec))  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def can_be_executed(image: ImageFacts) -> Verdict:
     for start in image.starts:
         for program, reader in _programs_of(start):
             looked.append(program.path)
-            if fault := _fault(program, reader, image.image.architecture):
+            for fault in _faults(program, reader, image.image.architecture):
                 faults.setdefault(fault, []).append(start.word)
     if not looked:
         return skipped("there is nothing to execute (T-01, H-01)")
@@ -61,19 +61,17 @@ def _programs_of(start: Start) -> Iterator[tuple[Program, _Reader]]:
         yield start.on_path, "exec"
 
 
-def _fault(program: Program, reader: _Reader, architecture: str) -> _Fault | None:
+def _faults(program: Program, reader: _Reader, architecture: str) -> Iterator[_Fault]:
+    """All that is wrong with a file, for the one who reads it: Python is given any file."""
     if reader == "other":
-        return None
-    if reader == "shell":
-        return _carriage_return(program, of_shell=True)
-    return (
-        _x_bit(program)
-        or _carriage_return(program, of_shell=any(name in (program.shebang or "") for name in SHELLS))
-        or _shebang(program)
-        or (_format(program) if reader == "kernel" else None)
-        or _machine(program, architecture)
-        or _loader(program)
-    )
+        return
+    of_shell = reader == "shell" or any(name in (program.shebang or "") for name in SHELLS)
+    found = [_carriage_return(program, of_shell=of_shell)]
+    if reader != "shell":
+        found = [_x_bit(program), *found, _shebang(program), _machine(program, architecture), _loader(program)]
+    if reader == "kernel":
+        found.append(_format(program))
+    yield from filter(None, found)
 
 
 def _x_bit(program: Program) -> _Fault | None:

@@ -59,7 +59,7 @@ def read(bench: Bench, _: Mapping[str, Any]) -> ImageFacts:
     """Read all of it from a container that is never started."""
     image, config = bench.order.image, bench.order.image.config
     with bench.container("static", network="none") as container:
-        files = ImageFiles(container)
+        files = ImageFiles(container, bench.check)
         programs = Programs(files, config.environment, config.working_folder, config.entrypoint)
         train, serve = (programs.start(word, PLACES) for word in ("train", "serve"))
         python = next((found for name in ("python3", "python") if (found := programs.find(name)).path), Program(""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 from byoc_cli.engine.types import Container, FileStat
@@ -16,15 +16,17 @@ _MOST_LINKS = 10
 
 
 class ImageFiles:
-    """Looks at each path once."""
+    """Looks at each path once; `check` is called before, and what it raises ends the looking."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, check: Callable[[], None]) -> None:
         self._container = container
+        self._check = check
         self._seen: dict[str, FileStat | None] = {}
 
     def stat(self, path: str) -> FileStat | None:
         """Look at a path; a symbolic link is not followed."""
         if path not in self._seen:
+            self._check()
             self._seen[path] = self._container.stat(path)
         return self._seen[path]
 

@@ -55,7 +55,7 @@ jobs:
       - uses: actions/checkout@v4
       - uses: actions/setup-python@v5
         with: { python-version: "3.12" }
-      - run: pip install byoc
+      - run: pip install path/to/byoc
       - run: byoc build
       - run: byoc check --strict --junit check.xml --html check.html
       - uses: actions/upload-artifact@v4

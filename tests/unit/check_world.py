@@ -14,7 +14,6 @@ from byoc_cli.contract.image import ACCEPTED
 from byoc_cli.engine.types import Image, ImageConfig
 
 PYTHON = Program("python3", "/usr/bin/python3", machine="amd64")
-BASH = Program("/bin/bash", "/bin/bash", machine="amd64")
 
 
 def script(word: str, text: str = "#!/usr/bin/env python3\n") -> Program:
@@ -32,7 +31,7 @@ def facts(config: ImageConfig | None = None, *, size: int = 1, **changes: Any) -
     labels: Mapping[str, str] = changes.pop("labels", {})
     architecture = changes.pop("of", "amd64")
     image = Image("sha256:1", ["a:1"], [], 0, architecture, "linux", size, labels, config=config or ImageConfig())
-    sound = ImageFacts(image, "amd64", start("train"), start("serve"), BASH, PYTHON, manifest=ACCEPTED)
+    sound = ImageFacts(image, "amd64", start("train"), start("serve"), "/bin/bash", PYTHON.path, manifest=ACCEPTED)
     return replace(sound, **changes)
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.static.files import ImageFiles
-from byoc_cli.check.static.programs import Program, Programs, Start
+from byoc_cli.check.static.programs import Programs, Start
 from byoc_cli.contract import paths
 from byoc_cli.contract.image import architecture_for
 from byoc_cli.engine import push
-from byoc_cli.engine.types import Image
+from byoc_cli.engine.types import Image, ImageConfig
 
+TOOLKIT_VARIABLES = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
 TOOLKITS = ("sagemaker_training", "sagemaker_containers", "sagemaker_inference")
 # Where people put `train` and `serve`, when not on PATH.
 PLACES = ("/opt/program", f"{paths.ROOT}/code", "/app", "/usr/src/app", "/code", "/src", "/opt/app", "/workspace", "/")
-_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/aarch64-linux-gnu", "/lib64")
+_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib")
 _DRIVER = (
     *(f"{folder}/{name}" for folder in _LIBRARIES for name in ("libcuda.so.1", "libnvidia-ml.so.1")),
     "/usr/bin/nvidia-smi",
@@ -41,8 +42,8 @@ class ImageFacts:
     architecture: str
     train: Start
     serve: Start
-    bash: Program
-    python: Program
+    bash: str
+    python: str
     hidden: Mapping[str, Sequence[str]] = field(default_factory=dict)
     driver: Sequence[str] = ()
     toolkit: str | None = ""
@@ -62,17 +63,17 @@ def read(bench: Bench, _: Mapping[str, Any]) -> ImageFacts:
         files = ImageFiles(container, bench.check)
         programs = Programs(files, config.environment, config.working_folder, config.entrypoint)
         train, serve = (programs.start(word, PLACES) for word in ("train", "serve"))
-        python = next((found for name in ("python3", "python") if (found := programs.find(name)).path), Program(""))
+        python = programs.where("python3") or programs.where("python")
         return ImageFacts(
             image=image,
             architecture=architecture_for(bench.order.project.train.instance_type),
             train=train,
             serve=serve,
-            bash=programs.find("/bin/bash"),
+            bash=programs.where("/bin/bash"),
             python=python,
             hidden=_hidden(files),
             driver=_driver(files),
-            toolkit=_toolkit(files, train, serve, python),
+            toolkit=_toolkit(files, config, (train, serve), python),
             manifest=push.manifest_type(bench.engine, image.id),
             layers=_layers(bench, image),
         )
@@ -101,14 +102,18 @@ def _is_stub(path: str) -> bool:
     return bool(re.search(r"/(?:stubs|compat)/", path))
 
 
-def _toolkit(files: ImageFiles, train: Start, serve: Start, python: Program) -> str | None:
-    """Where one of SageMaker's toolkits is; "" nowhere, None where it cannot be told."""
-    for start in (train, serve):
-        for program in (start.program, start.script, start.on_path):
-            if program and any(name in program.text for name in TOOLKITS):
-                return program.path
-    interpreters = [start.on_path.interpreter for start in (train, serve)]
-    pythons = {each.path for each in (*interpreters, python) if each and "python" in posixpath.basename(each.path)}
+def _toolkit(files: ImageFiles, config: ImageConfig, starts: Sequence[Start], python: str) -> str | None:
+    """Where one of SageMaker's toolkits is; "" nowhere, or not asked for; None where it cannot be told."""
+    programs = [each for start in starts for each in (start.program, start.script, start.on_path) if each]
+    for program in programs:
+        if any(name in program.text for name in TOOLKITS):
+            return program.path
+    if not any(name in config.environment for name in TOOLKIT_VARIABLES) and not any(
+        "SM_" in program.text for program in programs
+    ):
+        return ""
+    interpreters = [start.on_path.interpreter.path for start in starts if start.on_path.interpreter]
+    pythons = {path for path in (*interpreters, python) if "python" in posixpath.basename(path)}
     folders = dict.fromkeys(folder for path in sorted(pythons) for folder in _packages(files, path))
     if pythons and not folders:
         return None

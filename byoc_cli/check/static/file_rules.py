@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Sequence
 
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
-from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.static.facts import TOOLKIT_VARIABLES, ImageFacts
 from byoc_cli.check.static.programs import without_comments
 from byoc_cli.contract import paths
 
-_TOOLKIT_VARIABLES = ("SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY")
 # Without a default: os.environ["SM_MODEL_DIR"], ${SM_MODEL_DIR}, $SM_MODEL_DIR; not os.environ.get, not ${…:-…}.
 _NEEDS = re.compile(r"""environ\[\s*["'](SM_[A-Z_]+)["']\s*\](?!\s*=[^=])|\$\{?(SM_[A-Z_]+)\b(?!:?[-=?+])""")
 
@@ -64,7 +62,7 @@ def no_toolkit_variables(image: ImageFacts) -> Verdict:
         return passed(f"the toolkit is there: {image.toolkit}")
     seen = [
         f"ENV {name}={value}, which only the toolkit reads"
-        for name in _TOOLKIT_VARIABLES
+        for name in TOOLKIT_VARIABLES
         if (value := image.image.config.environment.get(name)) and not any(name in text for text in texts.values())
     ]
     for path, text in texts.items():
@@ -87,7 +85,7 @@ def no_toolkit_variables(image: ImageFacts) -> Verdict:
 @STATIC.rule("T-09", "it has bash and Python, which SDK v3's ModelTrainer starts", "install bash and python3")
 def sdk_v3(image: ImageFacts) -> Verdict:
     """For information: most images are started otherwise."""
-    missing = [name for name, program in (("/bin/bash", image.bash), ("python", image.python)) if not program.path]
+    missing = [name for name, path in (("/bin/bash", image.bash), ("python", image.python)) if not path]
     if missing:
         return skipped(f"no {' and no '.join(missing)}: fine, but ModelTrainer of SDK v3 cannot start it")
-    return passed(f"{image.bash.path}, {posixpath.normpath(image.python.path)}")
+    return passed(f"{image.bash}, {image.python}")

@@ -95,16 +95,21 @@ class Programs:
         self._working_folder = working_folder or "/"
         self._entrypoint = entrypoint
 
-    def find(self, word: str) -> Program:
-        """Find a program as runc does: with a slash it is a path, else the first executable one on PATH.
+    def where(self, word: str) -> str:
+        """Find a program as runc does: with a slash it is a path, else the first executable one on PATH; "" nowhere.
 
         Of files that are there, but cannot be executed, the first is given, as something to show.
         """
-        if not word or "/" in word:
-            return self._look(word, self._absolute(word)) if word else Program("")
+        if "/" in word:
+            path = self._absolute(word)
+            return path if self._is_file(path) else ""
         paths = [self._absolute(f"{folder}/{word}") for folder in self._folders]
-        best = next(filter(self._is_executable, paths), "") or next(filter(self._is_file, paths), "")
-        return self._look(word, best) if best else Program(word)
+        return next(filter(self._is_executable, paths), "") or next(filter(self._is_file, paths), "")
+
+    def find(self, word: str) -> Program:
+        """Find a program, and look into it."""
+        path = self.where(word) if word else ""
+        return self._look(word, path) if path else Program(word)
 
     def start(self, word: str, places: Sequence[str]) -> Start:
         """Tell how the container is started with a word; `places` are folders where it may lie outside of PATH."""

@@ -69,4 +69,9 @@ def _missing(start: Start, before: str = "") -> Verdict:
             f"ENV PATH={folder}:$PATH",
             cloud,
         )
-    return failed(f"{before}`{word}` is in no folder of the image's PATH", cloud=cloud)
+    other = {"train": "serve", "serve": "train"}[word]
+    return failed(
+        f"{before}`{word}` is in no folder of the image's PATH",
+        f"COPY --chmod=755 {word} /usr/local/bin/{word} (an image that only {other}s: byoc check --only {other})",
+        cloud,
+    )

@@ -217,6 +217,9 @@ class FakeContainer:
                 target = self._life.box.path(f"{folder}/{member.name}")
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
+                elif member.issym():
+                    target.symlink_to(member.linkname)
+                    continue
                 elif source := opened.extractfile(member):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(source.read())

@@ -133,8 +133,7 @@ class _Course:
 
 
 def _judged(rule: Rule[Any], done: _Done) -> Finding:
-    start = time.monotonic()
     verdict = skipped(done.reason) if done.reason else rule.judge(done.facts)
     if verdict.result == "fail" and rule.level != "MUST":  # only a MUST can fail
         verdict = Verdict("warn", verdict.seen, verdict.cloud, verdict.fix)
-    return Finding(rule, verdict, time.monotonic() - start)
+    return Finding(rule, verdict, done.seconds)

@@ -70,8 +70,8 @@ def check(
     with --strict if anything is.
 
     With --json: an object with image, rules (each with id, level, result: pass, warn, fail or skip, seen, cloud, fix,
-    source, seconds), summary (how many of each result). With --list: a list of objects with id, level, step, sentence,
-    remedy, source.
+    source, and seconds of the step that shows it), summary (how many of each result). With --list: a list of objects
+    with id, level, step, sentence, remedy, source.
     """
     from byoc_cli.check import report, selection
     from byoc_cli.check.bench import Benches, Order

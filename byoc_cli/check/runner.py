@@ -122,14 +122,15 @@ class _Course:
     def _next(self) -> _Done:
         """Wait for a step's end; what a thread raised is raised here, and a signal is, too."""
         while True:
-            self._interrupts.check()
             try:
-                return self._news.get(timeout=_LOOK_SECONDS)
+                news = self._news.get(timeout=_LOOK_SECONDS)
             except Empty:
-                done, _ = wait(self._running, 0)
-                for future in done:
-                    self._interrupts.check()
-                    future.result()
+                news = None
+            self._interrupts.check()  # first: a step whose container was removed by it knows nothing
+            if news:
+                return news
+            for future in wait(self._running, 0).done:
+                future.result()
 
 
 def _judged(rule: Rule[Any], done: _Done) -> Finding:

@@ -103,7 +103,7 @@ def labels(image: ImageFacts) -> Verdict:
             wrong[f"LABEL {name} is none of SageMaker's"] = near
     # What nearly begins so: sagemaker.capabilities.multi-models.
     for name in given:
-        if name not in claimed and name.endswith(_NAMES):
+        if name not in claimed and "sagemaker" in name and name.endswith(_NAMES):
             wrong[f"LABEL {name} is none of SageMaker's"] = _nearest(name, 0.3)
     if wrong:
         right = list(dict.fromkeys(wrong.values()))

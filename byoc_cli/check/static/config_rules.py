@@ -8,11 +8,10 @@ import posixpath
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
 from byoc_cli.check.static.facts import ImageFacts
-from byoc_cli.contract import capabilities, cloud_words, paths
+from byoc_cli.contract import capabilities, cloud_words, hosting, paths
 from byoc_cli.contract import image as manifests
 
 _NAMES = tuple(label.removeprefix(capabilities.PREFIX) for label in capabilities.ALL)
-_SERVERLESS_BYTES = 10 << 30
 
 
 @STATIC.rule("I-01", "its manifest is Docker's, which CreateModel takes", "push it with byoc push, which converts it")
@@ -65,12 +64,13 @@ def runs_as_root(image: ImageFacts) -> Verdict:
 def size(image: ImageFacts) -> Verdict:
     """Unpacked, as the engine has it."""
     total = image.image.size
-    if total <= _SERVERLESS_BYTES:
+    refusals = hosting.serverless_image_problems(total)
+    if not refusals:
         return passed(f"{total / 1e9:.2f} GB unpacked")
     largest = "".join(f"\n{size / 1e9:.1f} GB: {made[:100]}" for size, made in image.layers)
     return warned(
         f"{total / 1e9:.1f} GB unpacked; its largest layers:{largest}",
-        cloud=cloud_words.too_large_for_serverless(total),
+        cloud="\n".join(refusals),
     )
 
 

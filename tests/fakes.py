@@ -49,6 +49,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local.gateway.process import Gateway
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
+from tests.ports import free_port
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
 
@@ -99,7 +100,7 @@ class Box:
         """The port of 127.0.0.1 to listen on for a published one."""
         return self._ports[port]
 
-    def wait_for_signal(self, timeout: float = 10.0) -> int:
+    def wait_for_signal(self, timeout: float = 60.0) -> int:
         """Wait until a signal comes; SIGKILL ends the program here."""
         with self._came:
             if not self._came.wait_for(lambda: self.signals, timeout):
@@ -314,7 +315,7 @@ class FakeContainer:
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)
-        self._life.end(5)
+        self._life.end(60)
 
     def _send(self, number: int) -> None:
         if self._life.state == "running":
@@ -434,7 +435,7 @@ class FakeEngine:
         self.specs.append(spec)
         life_id = secrets.token_hex(32)
         mounts, fresh = self._mount(spec)
-        ports = {port: host or _free_port() for port, host in spec.ports.items()}
+        ports = {port: host or free_port() for port, host in spec.ports.items()}
         folder = self._folder(life_id)
         for place in ("tmp", "opt/ml"):
             (folder / place).mkdir(parents=True)
@@ -577,12 +578,6 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
 
 def _image_of(spec: ContainerSpec) -> str:
     return spec.labels.get(IMAGE_LABEL) or spec.image
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def doors(engine: FakeEngine) -> Doors:

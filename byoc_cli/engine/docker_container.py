@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 
@@ -120,9 +119,9 @@ class DockerContainer:
         with faults.translated():
             row = self.api.inspect_container(self.id)
             # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until
-            # now, then, but for a clock of ours that is another than the engine's: the call waits for a future.
+            # now, then, by its own clock: the call waits for a future.
             since, end = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"])
-            until = max(end + 0.001, min(time.time(), end + 1))
+            until = max(end + 0.001, seconds_of(self.api.info().get("SystemTime", "")))
             kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
                 since=f"{since:.6f}",
                 until=f"{until:.6f}",

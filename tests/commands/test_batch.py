@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,14 +159,15 @@ def test_a_container_that_never_serves(byoc: Byoc, engine: FakeEngine, data: Pat
     assert engine.empty
 
 
-def interrupted(image: FakeEngine, action: object) -> threading.Thread:
-    """Do something once the job's container is asked."""
+def interrupted(project: Path, action: Callable[[], object]) -> threading.Thread:
+    """Do something once the job's first file is done."""
 
     def soon() -> None:
-        while not any(thing.running for thing in image.things()):
+        deadline = time.monotonic() + 60
+        while not (project / "out" / "a.csv.out").exists():
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(0.3)
-        action()  # type: ignore[operator]
+        action()
 
     thread = threading.Thread(target=soon)
     thread.start()
@@ -177,7 +179,7 @@ def test_ctrl_c_leaves_neither_half_a_file_nor_a_container(
     byoc: Byoc, image: FakeEngine, data: Path, project: Path, number: int, code: int
 ) -> None:
     (data / "b.csv").write_bytes(b"one\nwait\n")
-    thread = interrupted(image, lambda: os.kill(os.getpid(), number))
+    thread = interrupted(project, lambda: os.kill(os.getpid(), number))
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--batch-strategy", "SingleRecord")
     thread.join()
     assert ran.code == code, ran.stderr
@@ -194,7 +196,7 @@ def test_byoc_stop_ends_it_as_stopped(byoc: Byoc, image: FakeEngine, data: Path,
         kinds.append(thing.kind)
         image.container(thing.id).stop(30)
 
-    thread = interrupted(image, stop)
+    thread = interrupted(project, stop)
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--batch-strategy", "SingleRecord", "--json")
     thread.join()
     assert (ran.code, kinds) == (1, ["transform"])

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import docker
 import pytest
 import requests
 
+from tests import ports
 from tests.integration.world import BYOC, REPOSITORY, Byoc, copied, make_project, nothing_stays
 
 Build = Callable[..., str]
@@ -101,10 +101,8 @@ def project(actor: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that nobody holds now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody holds, and nobody is given by chance."""
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session")

@@ -124,15 +124,18 @@ def test_of_a_long_error_the_beginning_is_said(server: BatchServer, sender: Call
 
 
 def test_h59_the_time_is_for_the_whole_answer(server: BatchServer, sender: Callable[..., Sender]) -> None:
+    given_up = threading.Event()
+
     def slow(_: bytes, __: int) -> Answer:
-        time.sleep(0.6)
+        given_up.wait(30)
         return 200, b"late"
 
     server.act = slow
     start = time.monotonic()
     with pytest.raises(Refused, match=r"Unable to get response from algorithm\nno answer within 0\.2 s"):
         sent(sender(timeout=0.2, retries=1))
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 25
+    given_up.set()
     assert len(server.bodies) == 2
 
 
@@ -145,9 +148,9 @@ def test_h59_an_answer_that_trickles_is_too_late_as_well(server: BatchServer, se
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n")
                 try:
-                    for _ in range(100):
+                    for _ in range(2000):
                         connection.sendall(b"x")
                         time.sleep(0.02)
                 except OSError:
@@ -160,7 +163,7 @@ def test_h59_an_answer_that_trickles_is_too_late_as_well(server: BatchServer, se
         start = time.monotonic()
         with pytest.raises(Refused, match=r"no answer within 0\.3 s"):
             sent(one)
-        assert 0.25 < time.monotonic() - start < 1
+        assert 0.25 < time.monotonic() - start < 25
         one.close()
         thread.join()
 
@@ -271,7 +274,7 @@ def test_h57_small_files_are_sent_at_the_same_time(
     meeting = threading.Barrier(4)
 
     def act(body: bytes, _: int) -> Answer:
-        meeting.wait(10)
+        meeting.wait(60)
         return 200, body
 
     server.act = act

@@ -222,7 +222,7 @@ def test_checkpoints_are_handed_back_when_a_spot_instance_is_interrupted(world: 
 
     world.told = When(b"again", engine_fails)
     with pytest.raises(Interrupted):
-        world.train(program, checkpoints=own, interrupt_after=0.1)
+        world.train(program, checkpoints=own, interrupt_after=0.8)
     assert (own / "step").read_text() == "1"
     assert world.engine.empty
 

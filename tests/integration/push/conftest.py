@@ -110,7 +110,7 @@ class Shop:
 
     def __call__(self, *words: str, **changes: str) -> Ran:
         """Run it to its end."""
-        return self.byoc(*words, cwd=self.folder, env=self.environment(**changes), timeout=120)
+        return self.byoc(*words, cwd=self.folder, env=self.environment(**changes))
 
     def push(self, *words: str, **changes: str) -> Ran:
         """`byoc push` in the usual region."""

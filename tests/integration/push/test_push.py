@@ -331,12 +331,12 @@ def test_on_a_terminal_there_are_bars(shop: Shop, hub: Registry, docker_client: 
 def test_an_interrupted_push_goes_on_where_it_stopped(
     shop: Shop, hub: Registry, docker_client: docker.DockerClient, number: signal.Signals, code: int
 ) -> None:
-    hub.fail("PUT", "/manifests/", Silence(3))
+    hub.fail("PUT", "/manifests/", Silence(8))
     live = shop.start("push", "--region", REGION)
     live.until("pushed")
     live.ctrl_c() if number == signal.SIGINT else live.send(number)
 
-    ran = live.end(timeout=10)
+    ran = live.end()
 
     assert (ran.code, ran.stdout) == (code, "")
     assert "interrupted; run it again to go on: the layers that arrived stay there\n" in ran.stderr
@@ -355,7 +355,7 @@ def test_an_interrupt_ends_the_pushes_to_all_regions(
     live.until("trying again in 2 s")
     live.ctrl_c()
 
-    ran = live.end(timeout=15)
+    ran = live.end()
 
     hub.reset()
     assert ran.code == 130, ran.stderr

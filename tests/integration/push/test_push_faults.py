@@ -597,7 +597,7 @@ def test_silence_is_not_the_end(shop: Shop, engine: Engine, push_quietly: Callab
     with closing(docker.APIClient(engine.address, timeout=1)) as hasty, pytest.raises(MachineError) as caught:
         push_quietly(hasty)
     assert str(caught.value).startswith("the Docker Engine does not answer any more")
-    with closing(docker.APIClient(engine.address, timeout=4)) as patient:
+    with closing(docker.APIClient(engine.address, timeout=60)) as patient:
         assert push_quietly(patient).startswith("sha256:")
     assert docker_engine.connect().api.timeout == 600
 

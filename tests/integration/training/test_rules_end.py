@@ -47,7 +47,7 @@ def test_t42_a_job_that_runs_too_long(stopped: dict[str, Probed]) -> None:
     description = job.description
     assert (description["TrainingJobStatus"], description["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert description["StoppingCondition"] == {"MaxRuntimeInSeconds": 6}
-    assert 6 <= description["TrainingTimeInSeconds"] < 20
+    assert 6 <= description["TrainingTimeInSeconds"] < 100
 
 
 @pytest.mark.parametrize(("time", "said"), [("0.5s", "0.5 s"), ("29d", "2,505,600 s")])

@@ -42,9 +42,8 @@ def endpoint(
     (project / "tensor.npy").write_bytes(b"\x93NUMPY\x00\xff")
     (project / "cat.png").write_bytes(b"\x89PNG and so on")
     with nothing_stays(docker_client, root):
-        served = session_byoc(
-            "serve", "--detach", "--json", "--env", "X=1", cwd=project, env={"BYOC_PORT": str(free_port())}
-        )
+        words = ("serve", "--detach", "--json", "--env", "X=1", "--port", str(free_port()))
+        served = session_byoc(*words, cwd=project)
         assert served.code == 0, served.stderr
         (project / "url").write_text(served.json()["endpoint"])
         yield project

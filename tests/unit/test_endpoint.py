@@ -181,10 +181,8 @@ def eventually_closed(server: Server) -> None:
     """Wait until the end of a connection has come to us."""
 
     def came() -> bool:
-        found = psutil.Process().net_connections("tcp")
-        return any(
-            each.status == psutil.CONN_CLOSE_WAIT and each.raddr.port == server.http.server_port for each in found
-        )
+        closed = [each for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_CLOSE_WAIT]
+        return any(each.raddr.port == server.http.server_port for each in closed)
 
     deadline = time.monotonic() + 60
     while not came():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tests import ports
 from tests.integration.world import BYOC, REPOSITORY, Byoc, copied, make_project, nothing_stays
 
 Build = Callable[..., str]
+TRAIN = "byoc local-train --hyperparam train-steps=100"  # of README's example
 
 
 @pytest.fixture(scope="session")
@@ -123,28 +123,42 @@ def cifar10_image() -> str:
     return built.stdout.strip()
 
 
+def _block_of(name: str) -> str:
+    """The code block of README below `<!-- tested: name -->`."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- tested: {re.escape(name)} -->\n```\w+\n(.*?)```", readme, re.DOTALL)
+    assert found, f"README has no block '{name}'"
+    return found[1]
+
+
 @pytest.fixture(scope="session")
-def trained_model(cifar10_image: str, cifar10_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(cifar10_data: Path) -> dict[str, str]:
+    """What each command of README's example printed on stdout."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(BYOC).parent}:{os.environ['PATH']}",
+        "BYOC_PORT": str(ports.free_port()),
+    }
+    said = {}
+    for line in _block_of("container").splitlines():
+        command = line.removeprefix("$ ").partition("  #")[0]
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            cwd=REPOSITORY / "container",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        said[command] = ran.stdout
+    return said
+
+
+@pytest.fixture(scope="session")
+def trained_model(example: dict[str, str]) -> Path:
     """/opt/ml/model of 100 steps on the real data."""
-    folder = tmp_path_factory.mktemp("cifar10")
-    shutil.copy(REPOSITORY / "container" / "byoc.toml", folder)
-    trained = subprocess.run(
-        [
-            BYOC,
-            "local-train",
-            cifar10_image,
-            "--channel",
-            f"training={cifar10_data}",
-            "--hyperparam",
-            "train-steps=100",
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert trained.returncode == 0, trained.stderr
-    return folder / trained.stdout.strip() / "model"
+    return REPOSITORY / "container" / example[TRAIN].strip() / "model"
 
 
 @pytest.fixture

@@ -467,7 +467,7 @@ def test_a_dry_run_asks_nobody(shop: Shop, hub: Registry, docker_client: docker.
 
 def test_findings_are_waited_for(shop: Shop) -> None:
     # moto finds one of severity high in everything; it has no scan on push, so the first question starts one.
-    ran = shop.push("--wait-scan", "--fail-on", "critical", "--json")
+    ran = shop.push_in_no_time("--wait-scan", "--fail-on", "critical", "--json")
     assert ran.code == 0, ran.stderr
     assert ran.json()["findings"] == {"HIGH": 1}
     assert "waiting for the scan's findings\nfindings: 1 high\n" in ran.stderr
@@ -494,7 +494,7 @@ def test_a_scan_that_is_on_its_way_is_not_started_again(shop: Shop) -> None:
     # botocore itself tries this one again: it counts as throttling.
     shop.aws.fail("StartImageScan", "LimitExceededException", "The scan quota per image has been exceeded.", times=4)
     shop.aws.fail("DescribeImageScanFindings", "UnsupportedImageTypeException", "The image is empty.")
-    ran = shop.push("--wait-scan")
+    ran = shop.push_in_no_time("--wait-scan")
     assert ran.code == 1
     assert ran.error.startswith(
         "error: the scan's findings cannot be read\nUnsupportedImageTypeException: The image is empty."

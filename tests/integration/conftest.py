@@ -175,7 +175,7 @@ class Aws:
 
     def operations(self) -> list[str]:
         """Name what was called, in order."""
-        recording = requests.get(f"{self.url}/moto-api/recorder/download-recording", timeout=10).text
+        recording = requests.get(f"{self.url}/moto-api/recorder/download-recording", timeout=60).text
         return re.findall(r"X-Amz-Target\W+\w+\.(\w+)", recording, re.IGNORECASE)
 
 
@@ -195,6 +195,6 @@ def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """An AWS with nothing in it, recording."""
     monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path / "recording"))
     for order in ("reset", "recorder/reset-recording", "recorder/start-recording"):
-        requests.post(f"{moto}/moto-api/{order}", timeout=10)
+        requests.post(f"{moto}/moto-api/{order}", timeout=60)
     yield Aws(moto)
-    requests.post(f"{moto}/moto-api/recorder/stop-recording", timeout=10)
+    requests.post(f"{moto}/moto-api/recorder/stop-recording", timeout=60)

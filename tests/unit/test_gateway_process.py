@@ -122,4 +122,4 @@ def test_the_port_of_one_that_is_gone_is_free(listener: socket.socket) -> None:
     threading.Timer(0.2, listener.close).start()
     begin = time.monotonic()
     status.wait_until_gone(port)
-    assert 0.15 < time.monotonic() - begin < 3
+    assert 0.15 < time.monotonic() - begin < 14

@@ -117,12 +117,10 @@ def test_sigterm_saves_and_a_second_run_resumes(start: Start, cifar10_data: Path
     container = start("train", job.mounts)
     wait_for_log(container, "step=3 ")
 
-    stopped = time.monotonic()
     container.stop(timeout=120)
 
     code, log = ended(container)
-    assert code == 0, log
-    assert time.monotonic() - stopped < 110
+    assert code == 0, log  # not killed after its time
     assert "SIGTERM received" in log
     assert (job.model / "cifar10" / "1" / "saved_model.pb").is_file()
     (saved,) = job.checkpoints.glob("checkpoint-*.npz")

@@ -179,6 +179,14 @@ class Aws:
         return re.findall(r"X-Amz-Target\W+\w+\.(\w+)", recording, re.IGNORECASE)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def moto_s_recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where moto records to: it asks when it is imported, by whichever test comes first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path_factory.mktemp("moto") / "recording"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """moto's server, one for all: its end takes half a second."""
@@ -191,9 +199,8 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(moto: str) -> Iterator[Aws]:
     """An AWS with nothing in it, recording."""
-    monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path / "recording"))
     for order in ("reset", "recorder/reset-recording", "recorder/start-recording"):
         requests.post(f"{moto}/moto-api/{order}", timeout=60)
     yield Aws(moto)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from byoc_cli.local.places import path_of
 from tests.commands import programs
 from tests.commands.conftest import Byoc
 from tests.fakes import FakeEngine
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -23,9 +23,7 @@ def image(engine: FakeEngine, project: Path) -> FakeEngine:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize(

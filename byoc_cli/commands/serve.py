@@ -30,6 +30,7 @@ EXAMPLES = """
   byoc serve
   byoc serve --detach && byoc predict cat.png && byoc stop
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
+  byoc serve --models ./models -d && byoc predict --target-model a.tar.gz cat.png
 """
 
 
@@ -39,6 +40,10 @@ def serve(
     model: Annotated[
         str,
         typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
+    ] = "",
+    models: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="A folder of model archives: an endpoint of many models.", show_default=False),
     ] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", envvar="BYOC_PORT")] = hosting.PORT,
     detach: Annotated[
@@ -68,6 +73,9 @@ def serve(
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
     takes it for SageMaker.
 
+    With --models an invocation names its model: TargetModel a/b.tar.gz is DIR/a/b.tar.gz. It is unpacked and loaded
+    when it is first asked for, and unloaded when the container has no memory for another one.
+
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
     With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
@@ -76,6 +84,9 @@ def serve(
 
     if raw and data_capture:
         raise UsageError("--raw has no data capture", hint="leave one of them out")
+    if models and (model or raw):
+        other = "--model is one of one model" if model else "--raw has no local endpoint, which loads them"
+        raise UsageError(f"--models makes an endpoint of many models\n{other}", hint="leave one of them out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     session.reference(image, project)
@@ -83,7 +94,7 @@ def serve(
     refuse(hosting.environment_problems(variables))
     number = gpus(gpus_)
     request = replace(
-        _request(session, project, image, model, port),
+        _request(session, project, image, port, model, models),
         environment=variables,
         gpus=number,
         startup_timeout=startup_timeout,
@@ -92,7 +103,10 @@ def serve(
         capture=_capture_file(data_capture),
         region=region(),
     )
-    session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    if request.models and number != "none":
+        session.console.warn("SageMaker documents GPUs with many models only for Triton's container (H-35)")
+    what = f"models of {request.models}" if request.models else f"model {request.model or '(none)'}"
+    session.console.log(f"endpoint {request.name}: {request.reference} serve, {what}")
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
@@ -109,17 +123,24 @@ def serve(
     return Outcome()
 
 
-def _request(session: Session, project: Project, image: str, model: str, port: int) -> EndpointRequest:
+def _request(
+    session: Session, project: Project, image: str, port: int, model: str, models_folder: str
+) -> EndpointRequest:
     from byoc_cli import image_ref
-    from byoc_cli.local.hosting import EndpointRequest, model_of
+    from byoc_cli.local.hosting import EndpointRequest, check_multi_model, model_of, models_of
     from byoc_cli.local.runs import new_job_name
 
-    path = model_of(project, model)
+    models = models_of(models_folder)
+    path = None if models else model_of(project, model)
     reference, found = session.image(image, project)
-    if path is None:
+    if models:
+        check_multi_model(found, reference)
+    elif path is None:
         session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
     short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
-    return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
+    return EndpointRequest(
+        name=new_job_name(short), image=found, reference=reference, model=path, models=models, port=port
+    )
 
 
 def _capture_file(path: Path | None) -> Path | None:

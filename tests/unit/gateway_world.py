@@ -64,9 +64,10 @@ class World:
 
 
 @contextmanager
-def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
+def world(answer: Answer | None = None, *, ready: bool = True, **changes: Any) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
+    server.answers = [answer] if answer else server.answers
     settings = replace(Settings(NAME, server.http.server_port), **({"ping_interval": 3600.0} | changes))
     made = World(server, settings, ready=ready)
     try:

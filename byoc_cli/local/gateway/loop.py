@@ -12,6 +12,7 @@ from aiohttp import web
 
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.models import Models
 from byoc_cli.local.gateway.server import Server
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import Upstream
@@ -32,13 +33,16 @@ async def serve(
     with closing(Capture(Path(settings.capture))) if settings.capture else nullcontext() as capture:
         async with Upstream(settings) as upstream:
             health = Health(upstream, settings, progress)
-            server = Server(settings, upstream, health, progress, capture)
+            models = Models(settings, upstream, progress) if settings.models else None
+            server = Server(settings, upstream, health, progress, capture, models)
             # A body goes on as it is; nobody reads an access log.
             connections = web.Server(server.handle, auto_decompress=False, access_log=None)
             loop = asyncio.get_running_loop()
             accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
             listening(health)
             await ended.wait()
+            if models:
+                await models.close()
             # A connection that is just being accepted fails in asyncio when its server is closed, and is left open.
             loop.remove_reader(listener)
             await _turns()

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from byoc_cli.contract import hosting
+from byoc_cli.contract import hosting, multi_model
 from byoc_cli.contract.invocation import Account
 from byoc_cli.local.account import ACCOUNT
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds."""
+    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds.
+
+    Of an endpoint of many models `models` is the folder of their archives, `unpacked` that of what is unpacked of them.
+    """
 
     name: str
     upstream: int
     capture: str = ""
     region: str = "us-east-1"
+    models: str = ""
+    unpacked: str = ""
     invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS
     stream_timeout: float = hosting.STREAM_TIMEOUT_SECONDS
     ping_timeout: float = hosting.PING_TIMEOUT_SECONDS
     ping_interval: float = hosting.PING_INTERVAL_SECONDS
+    load_timeout: float = multi_model.LOAD_TIMEOUT_SECONDS
 
     @property
     def account(self) -> Account:

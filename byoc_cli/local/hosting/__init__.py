@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine, Thing
@@ -14,6 +15,7 @@ from byoc_cli.local import runs
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
 from byoc_cli.local.hosting.request import (
     KIND,
@@ -22,7 +24,9 @@ from byoc_cli.local.hosting.request import (
     Endpoint,
     EndpointFailed,
     EndpointRequest,
+    check_multi_model,
     model_of,
+    models_of,
 )
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
@@ -37,7 +41,9 @@ __all__ = [
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "check_multi_model",
     "model_of",
+    "models_of",
     "port_of",
     "running",
     "serve_detached",
@@ -53,7 +59,11 @@ def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
 ) -> Iterator[tuple[Endpoint, Container]]:
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
-    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+    with (
+        Interrupts(progress.log) as interrupts,
+        _held_port(engine, request) as listener,
+        unpacked.folder(project, request),
+    ):
         callers_port = listener.getsockname()[1] if listener else 0
         container, follower = start(engine, project, request, progress, callers_port)
         local: Gateway | None = None
@@ -63,7 +73,7 @@ def serving(
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
                 local = ThreadGateway(listener, progress)
-                local.begin(_settings(request, container), container.id)
+                local.begin(_settings(project, request, container), container.id)
             ready = wait_until_ready(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
@@ -93,7 +103,11 @@ def serve_detached(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress, launch: Launch
 ) -> Endpoint:
     """Start an endpoint and leave it running; it is found again through its labels."""
-    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+    with (
+        Interrupts(progress.log) as interrupts,
+        _held_port(engine, request) as listener,
+        unpacked.folder(project, request),
+    ):
         callers_port = listener.getsockname()[1] if listener else 0
         # Now, so that it is up by the time the container is.
         local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
@@ -101,7 +115,7 @@ def serve_detached(
         try:
             container, follower = start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(request, container), container.id)
+                local.begin(_settings(project, request, container), container.id)
             ready = wait_until_ready(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
@@ -135,12 +149,14 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         yield listener
 
 
-def _settings(request: EndpointRequest, container: Container) -> Settings:
+def _settings(project: Project, request: EndpointRequest, container: Container) -> Settings:
     return Settings(
         name=request.name,
         upstream=container.port(hosting.PORT),
         capture=str(request.capture or ""),
         region=request.region,
+        models=str(request.models or ""),
+        unpacked=str(unpacked.place_of(project, request.name)) if request.models else "",
     )
 
 
@@ -192,6 +208,8 @@ def stop(engine: Engine, thing: Thing) -> None:
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
     if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
         status.wait_until_gone(port)
+    if place := thing.labels.get(unpacked.UNPACKED_LABEL):
+        unpacked.remove(Path(place))  # of a local endpoint that was killed
     remove_rest(engine, thing.job)
 
 

@@ -8,18 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from byoc_cli import endpoint
-from byoc_cli.contract import hosting, paths
+from byoc_cli.contract import hosting, multi_model, paths
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Mount, NameTaken
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.follower import Follower
+from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.hosting.request import MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.hosting.unpacked import UNPACKED_LABEL
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
+
+_LIST_SECONDS = (
+    30.0  # until a container that answers /ping answers /models: nobody waits 8 minutes for what is not there
+)
 
 
 def start(
@@ -33,12 +39,13 @@ def start(
     marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     local = {PORT_LABEL: str(callers_port)} if callers_port else {}
+    more = {UNPACKED_LABEL: str(unpacked.place_of(project, request.name))} if request.models else {}
     spec = ContainerSpec(
         image=request.image.id,
         command=[hosting.COMMAND],
         name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
-        environment=request.environment,
+        labels=marks | {MODEL_LABEL: str(request.model or request.models or "")} | local | more,
+        environment={**request.environment, **(multi_model.ENVIRONMENT if request.models else {})},
         network=name,
         ports={hosting.PORT: 0 if callers_port else request.port},
         gpus=request.gpus,
@@ -47,10 +54,12 @@ def start(
     try:
         engine.create_network(name, marks)
         claimed = True
-        mount = _model_mount(engine, request, marks)
+        mount = unpacked.mount(project, request) if request.models else _model_mount(engine, request, marks)
         container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
             check_mount(container, mount, paths.MODEL)
+        if request.models:
+            unpacked.check(container, mount)
         container.start()
     except BaseException as error:
         if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
@@ -124,7 +133,11 @@ def wait_until_ready(
                 raise _died(exit_.code, exit_.out_of_memory, follower.tail.text)
 
     try:
-        seconds = endpoint.Client(endpoint.url(port)).wait_until_ready(request.startup_timeout, alive)
+        client = endpoint.Client(endpoint.url(port))
+        seconds = client.wait_until_ready(request.startup_timeout, alive)
+        if request.models:
+            # An endpoint of many models whose /models is not 200 passes no health check, as its access logs show.
+            seconds += client.wait_until_ready(_LIST_SECONDS, alive, multi_model.MODELS_PATH)
     except EndpointFailed:
         raise
     except ByocError as error:
@@ -136,7 +149,7 @@ def wait_until_ready(
         name=request.name,
         container=container.name,
         url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
-        model=str(request.model or ""),
+        model=str(request.model or request.models or ""),
         ready_seconds=round(seconds, 3),
     )
 

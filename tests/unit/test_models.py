@@ -293,15 +293,13 @@ def test_h16_one_model_takes_no_target() -> None:
 @pytest.mark.parametrize("target", ["nope.tar.gz", "../prefix/a.tar.gz", "/a.tar.gz", "./a.tar.gz", "a.tar.gz/", "sub"])
 def test_a_model_that_is_not_there(two: ManyWorld, target: str) -> None:
     (two.folder / "sub").mkdir()
-    client = two.local.boto()
-    with pytest.raises(client.exceptions.ValidationError) as caught:
-        client.invoke_endpoint(EndpointName=NAME, Body=b"x", TargetModel=target)
-    error: Any = caught.value.response
-    assert error["Error"]["Message"] == (
+    answer = two.call(target)
+    assert (answer.status_code, answer.headers[invocation.ERROR_HEADER]) == (400, "ValidationError")
+    assert answer.json()["Message"] == (
         f"Failed to download model data(bucket: amzn-s3-demo-local, key: prefix/{target}). Please ensure that there is "
         "an object located at the URL and that the role passed to CreateModel has permissions to download the model."
     )
-    cause = error["ResponseMetadata"]["HTTPHeaders"][invocation.CAUSE_HEADER]
+    cause = answer.headers[invocation.CAUSE_HEADER]
     assert ("is a folder, not an archive" if target == "sub" else "there are: a.tar.gz, b.tar.gz") in cause
     assert two.many.calls == []
 

@@ -137,7 +137,9 @@ def wait_until_ready(
         seconds = client.wait_until_ready(request.startup_timeout, alive)
         if request.models:
             # An endpoint of many models whose /models is not 200 passes no health check, as its access logs show.
-            seconds += client.wait_until_ready(_LIST_SECONDS, alive, multi_model.MODELS_PATH)
+            seconds += client.wait_until_ready(
+                min(_LIST_SECONDS, request.startup_timeout), alive, multi_model.MODELS_PATH
+            )
     except EndpointFailed:
         raise
     except ByocError as error:

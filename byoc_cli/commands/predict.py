@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
+_SLACK_SECONDS = 5.0  # a local endpoint limits the time, and has more to say
 _LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
@@ -130,7 +131,8 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
         with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
-            yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
+            url = endpoint.url(local_hosting.port_of(found[0]) or 0)
+            yield endpoint.Client(url, invocation_timeout=hosting.INVOCATION_TIMEOUT_SECONDS + _SLACK_SECONDS)
         return
     with _temporary(session, project) as client:
         yield client

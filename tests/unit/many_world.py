@@ -72,10 +72,10 @@ class Many:
         return (200 if name in self.loaded else 404), b"{}"
 
     def _page(self, query: Mapping[str, list[str]]) -> tuple[int, bytes]:
-        at = int(query.get("next_page_token", ["0"])[0])
+        at = int(query.get("next_page_token", ["&+/=0"])[0].removeprefix("&+/="))
         names = [unquote(name) for name in self.loaded]
         page: dict[str, Any] = {"models": [{"modelName": name, "modelUrl": "…"} for name in names[at : at + 1]]}
-        more = {"nextPageToken": str(at + 1)} if at + 1 < len(names) else {}
+        more = {"nextPageToken": f"&+/={at + 1}"} if at + 1 < len(names) else {}
         return 200, json.dumps(page | more).encode()
 
     def _load(self, target: str) -> tuple[int, bytes]:

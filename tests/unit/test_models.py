@@ -290,7 +290,9 @@ def test_h16_one_model_takes_no_target() -> None:
         assert local.invocations == []
 
 
-@pytest.mark.parametrize("target", ["nope.tar.gz", "../prefix/a.tar.gz", "/a.tar.gz", "./a.tar.gz", "a.tar.gz/", "sub"])
+@pytest.mark.parametrize(
+    "target", ["nope.tar.gz", "../prefix/a.tar.gz", "/a.tar.gz", "./a.tar.gz", "a.tar.gz/", "a" * 300, "sub"]
+)
 def test_a_model_that_is_not_there(two: ManyWorld, target: str) -> None:
     (two.folder / "sub").mkdir()
     answer = two.call(target)

@@ -10,7 +10,6 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import aiohttp
-from yarl import URL
 
 from byoc_cli.contract import hosting
 from byoc_cli.local.gateway.settings import Settings
@@ -81,7 +80,7 @@ class Upstream:
 
     def ask(self, method: str, path: str, **more: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Ask the container for anything; the caller limits the time."""
-        return self._invocations.request(method, URL(self._base + path, encoded=True), allow_redirects=False, **more)
+        return self._invocations.request(method, self._base + path, allow_redirects=False, **more)
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most (H-10)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import tarfile
 import zlib
 from pathlib import Path
@@ -45,12 +46,12 @@ class Store:
 
         """
         name = multi_model.name_of(target)
-        path = self._archive(target)
-        if path is None:
+        path = self._path(target)
+        found = _look(path) if path else None
+        if path is None or found is None or not stat.S_ISREG(found.st_mode):
             if name not in self._unpacked:
                 raise NoSuchModel(self._missing(target))
             return
-        found = path.stat()
         stamp = (found.st_size, found.st_mtime_ns)
         if self._unpacked.get(name) == stamp:
             return
@@ -77,20 +78,20 @@ class Store:
         """Remove all that was unpacked."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _archive(self, target: str) -> Path | None:
+    def _path(self, target: str) -> Path | None:
         # A key in S3 is no path: nothing leads up from the prefix.
         parts = target.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\0" in target:
             return None
-        path = self._source.joinpath(*parts)
-        return path if path.is_file() else None
+        return self._source.joinpath(*parts)
 
     def _missing(self, target: str) -> str:
-        path = self._source / target
-        if ".." not in target and path.is_dir():
+        path = self._path(target)
+        found = _look(path) if path else None
+        if found and stat.S_ISDIR(found.st_mode):
             return f"{path} is a folder, not an archive\nmake one: tar -czf NAME.tar.gz -C {path} ."
-        found = _archives(self._source)
-        shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        known = _archives(self._source)
+        shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
         return f"there is no model '{target}' in {self._source}\nthere are: {shown or 'none'}"
 
     def _unpack(self, path: Path, folder: Path) -> None:
@@ -121,6 +122,13 @@ class _Stoppable(io.RawIOBase):
         if self._store.closed:
             raise OSError("the endpoint has ended")
         return self._file.read(size)
+
+
+def _look(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # also a name that is too long
+        return None
 
 
 def _check(member: tarfile.TarInfo, root: Path) -> None:

@@ -209,6 +209,15 @@ def test_h38_a_model_that_the_container_forgot_is_loaded_again(two: ManyWorld) -
     assert "the container has forgotten model a.tar.gz" in told(two.local)
 
 
+def test_h38_whoever_meets_a_forgotten_model_is_answered(two: ManyWorld) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(5):
+            two.call("a.tar.gz")
+            two.many.loaded.clear()
+            answers = list(pool.map(lambda _: two.call("a.tar.gz").text, range(16)))
+            assert answers == ["a x"] * 16
+
+
 def test_h38_404_may_be_the_models_own_word(two: ManyWorld) -> None:
     two.many.on_invoke = lambda _: (404, b"no such customer")
     answer = two.call("a.tar.gz")

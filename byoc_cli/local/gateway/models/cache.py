@@ -209,7 +209,8 @@ class Models:
 
     async def _forgot(self, model: _Model) -> bool:
         """Whether the container lost a model: 404 may be the model's own word as well (H-38)."""
-        if await self._api.has(model.name):
+        has = await self._api.has(model.name)
+        if has and self._models.get(model.name) is model:  # else another call saw it first
             return False
         if self._drop(model):
             self._progress.log(f"the container has forgotten model {model.target}: it is loaded again")

@@ -37,6 +37,7 @@ def port() -> int:
     [
         (["--models", "models", "--model", "models"], "--model is one of one model"),
         (["--models", "models", "--raw"], "--raw has no local endpoint, which loads them"),
+        (["--models", "models", "--serverless", "2048"], "--serverless has one model"),
         (["--models", "nowhere"], "--models nowhere is not there"),
         (["--models", "byoc.toml"], "--models byoc.toml is a file, not a folder"),
     ],

@@ -68,7 +68,7 @@ def world(answer: Answer | None = None, *, ready: bool = True, **changes: Any) -
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
     server.answers = [answer] if answer else server.answers
-    settings = replace(Settings(NAME, server.http.server_port), **({"ping_interval": 3600.0} | changes))
+    settings = replace(Settings(NAME, f"127.0.0.1:{server.http.server_port}"), **({"ping_interval": 3600.0} | changes))
     made = World(server, settings, ready=ready)
     try:
         yield made

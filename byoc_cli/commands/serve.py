@@ -10,8 +10,10 @@ import typer
 
 from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
+    EnvFileOption,
     EnvOption,
     ImageArgument,
+    ModelOption,
     Outcome,
     Session,
     environment,
@@ -36,10 +38,7 @@ EXAMPLES = """
 def serve(
     session: Session,
     image: ImageArgument = "",
-    model: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
-    ] = "",
+    model: ModelOption = "",
     models: Annotated[
         str,
         typer.Option(metavar="DIR", help="A folder of model archives: an endpoint of many models.", show_default=False),
@@ -49,9 +48,7 @@ def serve(
         bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
     ] = False,
     env: EnvOption = [],
-    env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
-    ] = None,
+    env_file: EnvFileOption = None,
     startup_timeout: Annotated[
         float | None,
         typer.Option(

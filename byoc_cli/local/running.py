@@ -64,7 +64,7 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind not in _SERVED and labels.orphaned(thing))
     side_by_side(
         *(partial(_end, engine, project, job, progress) for job in orphans),
-        *(partial(_stop, engine, thing) for thing in chosen if thing.job not in orphans),
+        *(partial(_stop, engine, project, thing) for thing in chosen if thing.job not in orphans),
         abandon=lambda: None,
     )
     return jobs
@@ -76,9 +76,9 @@ def _end(engine: Engine, project: Project, job: str, progress: Progress) -> None
     orphan.end(engine, project, job, progress)
 
 
-def _stop(engine: Engine, thing: Thing) -> None:
+def _stop(engine: Engine, project: Project, thing: Thing) -> None:
     if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
-        hosting.stop(engine, thing)
+        hosting.stop(engine, project, thing)
     else:
         # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
         engine.container(thing.id).stop(_grace(thing.kind))

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine, Thing
@@ -204,7 +203,7 @@ def state_of(thing: Thing) -> str:
     return words.get(status.word(int(port), thing.job), "unreachable")
 
 
-def stop(engine: Engine, thing: Thing) -> None:
+def stop(engine: Engine, project: Project, thing: Thing) -> None:
     """Stop a running container as SageMaker would, and remove what belongs to it."""
     container = engine.container(thing.id)
     container.stop(hosting.STOP_GRACE_SECONDS)
@@ -212,8 +211,8 @@ def stop(engine: Engine, thing: Thing) -> None:
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
     if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
         status.wait_until_gone(port)
-    if place := thing.labels.get(unpacked.UNPACKED_LABEL):
-        unpacked.remove(Path(place))  # of a local endpoint that was killed
+    if thing.job:
+        unpacked.remove(unpacked.place_of(project, thing.job))  # a local endpoint that was killed did not
     remove_rest(engine, thing.job)
 
 

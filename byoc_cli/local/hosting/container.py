@@ -17,7 +17,6 @@ from byoc_cli.local import labels, reach
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.hosting import serverless, unpacked
 from byoc_cli.local.hosting.request import MODEL_LABEL, MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
-from byoc_cli.local.hosting.unpacked import UNPACKED_LABEL
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
@@ -39,12 +38,11 @@ def start(
     marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
     name = f"byoc-{request.name}"
     local = {PORT_LABEL: str(callers_port)} if callers_port else {}
-    more = {UNPACKED_LABEL: str(unpacked.place_of(project, request.name))} if request.models else {}
     spec = ContainerSpec(
         image=request.image.id,
         command=[hosting.COMMAND],
         name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or request.models or "")} | local | more,
+        labels=marks | {MODEL_LABEL: str(request.model or request.models or "")} | local,
         environment={**request.environment, **(multi_model.ENVIRONMENT if request.models else {})},
         network=name,
         # An engine publishes no port of what is on an internal network.

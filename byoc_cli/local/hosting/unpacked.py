@@ -18,9 +18,6 @@ from byoc_cli.local.hosting.request import EndpointRequest
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.project import Project
 
-UNPACKED_LABEL = "byoc.unpacked"
-"""On an endpoint's container: the folder."""
-
 
 def place_of(project: Project, name: str) -> Path:
     """Return an endpoint's folder."""

@@ -17,6 +17,7 @@ from byoc_cli import __version__
 from byoc_cli.commands import (
     batch,
     build,
+    check,
     clean,
     doctor,
     local_train,
@@ -38,6 +39,7 @@ from byoc_cli.errors import ByocError, Interrupted, UsageError
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("build", build.build, build.EXAMPLES, "Build the project's image."),
+    ("check", check.check, check.EXAMPLES, "Check the image against SageMaker's contract."),
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
     ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
     ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),

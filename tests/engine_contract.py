@@ -11,7 +11,7 @@ import signal
 import socket
 import tarfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
 """The same program for the fake and as a shell script; the script of `not_executable` has no execute bit."""
 
 
-def tar(files: dict[str, bytes], folders: tuple[str, ...] = ()) -> bytes:
+def tar(files: dict[str, bytes], folders: tuple[str, ...] = (), links: Mapping[str, str] | None = None) -> bytes:
     """A tar of these files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as opened:
@@ -165,6 +165,10 @@ def tar(files: dict[str, bytes], folders: tuple[str, ...] = ()) -> bytes:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o640
             opened.addfile(member, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            opened.addfile(member)
     return buffer.getvalue()
 
 
@@ -445,6 +449,19 @@ class EngineContract:
         assert file is not None
         assert folder.mode >> 31 == 1
         assert file.mode == 0o640
+
+    def test_stat_does_not_follow_a_link_and_tells_where_it_leads(self, make: Callable[..., Container]) -> None:
+        container = make("talk", mounts=[Mount("/opt/ml/input")])
+        links = {"config/relative": "a.json", "config/absolute": "/opt/ml/input/config/a.json", "folder": "config"}
+        container.put("/opt/ml/input", tar({"config/a.json": b"{}"}, ("config",), links))
+        for name in ("relative", "absolute"):
+            link = container.stat(f"/opt/ml/input/config/{name}")
+            assert link is not None
+            assert link.link == "/opt/ml/input/config/a.json"
+        file, behind = container.stat("/opt/ml/input/config/a.json"), container.stat("/opt/ml/input/folder/a.json")
+        assert file is not None
+        assert behind is not None
+        assert (file.link, behind.link) == ("", "")
 
     def test_stat_of_a_folder_moves_with_what_is_put_into_it(self, make: Callable[..., Container]) -> None:
         container = make("write", mounts=[Mount("/opt/ml/model"), Mount("/opt/ml/output")])

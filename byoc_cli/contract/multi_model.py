@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from byoc_cli.contract import paths
+from byoc_cli.contract.capabilities import CLAIMED, MULTI_MODELS
 
-LABEL = "com.amazonaws.sagemaker.capabilities.multi-models"  # H-35, I-14
 ENVIRONMENT: Mapping[str, str] = {"SAGEMAKER_MULTI_MODEL": "true"}  # H-35
 MODELS_PATH = "/models"
 LOAD_TIMEOUT_SECONDS = 360.0  # a call waits 60 s at most, the load goes on
@@ -20,12 +20,12 @@ NO_MEMORY = 507
 
 def capable(labels: Mapping[str, str]) -> bool:
     """Whether an image says that it can serve many models."""
-    return labels.get(LABEL) == "true"
+    return labels.get(MULTI_MODELS) == CLAIMED
 
 
 def not_capable(image: str) -> str:
     """What CreateModel says of one that does not."""
-    return f"Your Ecr Image {image} does not contain required {LABEL}=true Docker label(s)."
+    return f"Your Ecr Image {image} does not contain required {MULTI_MODELS}={CLAIMED} Docker label(s)."
 
 
 def name_of(target: str) -> str:

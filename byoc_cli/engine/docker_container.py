@@ -48,7 +48,8 @@ class DockerContainer:
         if answer.status_code != 200 or not header:
             return None
         stat = decode_json_header(header)
-        return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]), str(stat.get("mtime") or ""))
+        modified, link = str(stat.get("mtime") or ""), str(stat.get("linkTarget") or "")
+        return FileStat(stat["name"], int(stat["size"]), int(stat["mode"]), modified, link)
 
     def _archive(self, method: str, path: str) -> requests.Response:
         # docker-py has no call for HEAD …/archive either.

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from byoc_cli.contract import multi_model
+from byoc_cli.contract.capabilities import MULTI_MODELS
 from tests.commands import programs
 from tests.commands.conftest import Byoc
 from tests.fakes import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("project")
 
-LABELS = {multi_model.LABEL: "true"}
+LABELS = {MULTI_MODELS: "true"}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_does_not_go_together(
     assert image.specs == []
 
 
-@pytest.mark.parametrize("labels", [{}, {multi_model.LABEL: "false"}])
+@pytest.mark.parametrize("labels", [{}, {MULTI_MODELS: "false"}])
 def test_h35_without_the_label_nothing_starts(
     byoc: Byoc, engine: FakeEngine, project: Path, labels: dict[str, str]
 ) -> None:

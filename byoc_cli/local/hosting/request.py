@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import hosting, multi_model
+from byoc_cli.contract import capabilities, hosting, multi_model
 from byoc_cli.engine.types import Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import runs
@@ -133,5 +133,5 @@ def check_multi_model(image: Image, reference: str) -> None:
         raise ByocError(
             f"{reference} does not say that it can serve many models\n"
             f"SageMaker would say: {multi_model.not_capable(reference)}",
-            hint=f"LABEL {multi_model.LABEL}=true in the Dockerfile, if its server has the API (H-36 to H-40)",
+            hint=f"LABEL {capabilities.MULTI_MODELS}=true in the Dockerfile, if its server has the API (H-36 to H-40)",
         )

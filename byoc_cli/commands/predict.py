@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from byoc_cli.project import Project
 
 _SLACK_SECONDS = 5.0  # of many models a local endpoint limits the time: a load is no invocation
-_LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
+_LOG_SECONDS = 0.3  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
   byoc predict cat.png

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import requests
 
-from byoc_cli.contract import asynchronous, hosting, invocation
+from byoc_cli.contract import asynchronous, hosting, invocation, multi_model
 from byoc_cli.errors import ByocError, MachineError, UsageError
 
 
@@ -53,6 +53,12 @@ def header_problem(name: str, value: str) -> str:
     return ""
 
 
+_READY_HINTS = {
+    hosting.PING_PATH: f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
+    multi_model.MODELS_PATH: "answer GET /models with the models that are loaded (H-37)",
+}
+
+
 class Client:
     """Talks to one container; keeps its connection open."""
 
@@ -74,12 +80,10 @@ class Client:
         """Close the connection: a server that is told to stop may wait for that."""
         self._session.close()
 
-    def ping(self) -> tuple[int, str]:
-        """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
+    def ping(self, path: str = hosting.PING_PATH) -> tuple[int, str]:
+        """Ask /ping, or another path, once: (status, ""), or (0, why not) after 2 s at most."""
         try:
-            answer = self._session.get(
-                self.base + hosting.PING_PATH, timeout=self._ping_timeout, stream=True, allow_redirects=False
-            )
+            answer = self._session.get(self.base + path, timeout=self._ping_timeout, stream=True, allow_redirects=False)
             answer.close()
         except requests.Timeout:
             return 0, f"no answer within {self._ping_timeout:g} s"
@@ -87,8 +91,10 @@ class Client:
             return 0, "nothing answers on the port"
         return answer.status_code, ""
 
-    def wait_until_ready(self, timeout: float, alive: Callable[[], None]) -> float:
-        """Poll /ping until it answers 200; returns the seconds that took. `alive` raises when waiting is in vain.
+    def wait_until_ready(self, timeout: float, alive: Callable[[], None], path: str = hosting.PING_PATH) -> float:
+        """Poll /ping, or another path, until it answers 200; returns the seconds that took.
+
+        `alive` raises when waiting is in vain.
 
         Raises:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
@@ -97,15 +103,15 @@ class Client:
         start = time.monotonic()
         while True:
             alive()
-            status, why = self.ping()
+            status, why = self.ping(path)
             waited = time.monotonic() - start
             if status == 200:
                 return waited
             if waited >= timeout:
-                seen = f"/ping answers {status}, not 200" if status else why
+                seen = f"{path} answers {status}, not 200" if status else why
                 raise ByocError(
                     f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
-                    hint=f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
+                    hint=_READY_HINTS[path],
                 )
             # Quickly at first: most servers are up within a second.
             time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
+_SLACK_SECONDS = 5.0  # of many models a local endpoint limits the time: a load is no invocation
 _LOG_SECONDS = 0.3  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
@@ -91,7 +92,7 @@ def predict(
     stdin = stdin_bytes() if "-" in files else b""
     payloads = [payload.load(file, project.predict, stdin=stdin, content_type=content_type) for file in files]
     accept = accept or project.predict.accept
-    with _client(session, project, url) as client:
+    with _client(session, project, url, _SLACK_SECONDS if target_model else 0.0) as client:
         if repeat > 1:
             return _repeat(client, payloads, accept, headers, repeat)
         return _each(session, project, client, payloads, accept, headers, output)
@@ -127,7 +128,9 @@ def _headers(given: list[str], target_model: str) -> dict[str, str]:
 
 
 @contextmanager
-def _client(session: Session, project: Project, url: str, *, asynchronous: bool = False) -> Iterator[Client]:
+def _client(
+    session: Session, project: Project, url: str, slack: float = 0.0, *, asynchronous: bool = False
+) -> Iterator[Client]:
     """Give a client for the URL, the running endpoint, or one that is started for this; errors get its last lines."""
     from byoc_cli import endpoint
     from byoc_cli.local import hosting as local_hosting
@@ -140,7 +143,8 @@ def _client(session: Session, project: Project, url: str, *, asynchronous: bool 
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
         with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
-            yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
+            url = endpoint.url(local_hosting.port_of(found[0]) or 0)
+            yield endpoint.Client(url, invocation_timeout=hosting.INVOCATION_TIMEOUT_SECONDS + slack)
         return
     with _temporary(session, project, asynchronous=asynchronous) as client:
         yield client

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from byoc_cli.contract import hosting
+from byoc_cli.contract.channels import LOCAL_BUCKET
 
 VARIANT = "AllTraffic"
 ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream|async-invocations))?")
@@ -55,6 +56,7 @@ RESPONSE_HEADERS = (
 _LIMITS = (
     (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
     (INFERENCE_ID_HEADER, "inferenceId", 64),
+    (hosting.TARGET_MODEL_HEADER, "targetModel", 1024),
 )
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _MESSAGE_CHARACTERS = 2048
@@ -142,6 +144,54 @@ class Account:
             hint="byoc predict --async"
             if asynchronous
             else "byoc serve --async-output FOLDER makes an asynchronous one",
+        )
+
+    def no_target(self, request_id: str) -> ServiceError:
+        """A call to many models that names none."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Request {request_id} is missing a target model header.",
+            cause="the endpoint serves many models, and the call has no TargetModel",
+        )
+
+    def one_model(self) -> ServiceError:
+        """A call that names a model where there is only one."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} is not a multi-model endpoint and does not support target model header.",
+            {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED"},
+            cause="the call has a TargetModel, and the endpoint serves one model",
+        )
+
+    def no_such_model(self, key: str, cause: str) -> ServiceError:
+        """A TargetModel that is not there."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Failed to download model data(bucket: {LOCAL_BUCKET}, key: {key}). Please ensure that there is an object "
+            "located at the URL and that the role passed to CreateModel has permissions to download the model.",
+            cause=cause,
+        )
+
+    def no_archive(self, key: str, cause: str) -> ServiceError:
+        """A TargetModel that is no tar.gz; the words are CreateEndpoint's."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f'Failed to extract model data archive from URL "s3://{LOCAL_BUCKET}/{key}". Please ensure that the object '
+            "located at the URL is a valid tar.gz archive.",
+            cause=cause,
+        )
+
+    def not_ready(self, cause: str) -> ServiceError:
+        """A model that is still being loaded (H-23); the load goes on."""
+        return ServiceError(
+            "ModelNotReadyException",
+            429,
+            f"Model for endpoint {self.endpoint} variant {VARIANT} is not ready for inference yet.",
+            cause=cause,
         )
 
 

@@ -56,16 +56,13 @@ def sdk(endpoint: str) -> Any:
 
 def test_an_unmodified_sdk_client(detached: dict[str, Any]) -> None:
     client, name = sdk(detached["endpoint"]), detached["name"]
-    answer = client.invoke_endpoint(
-        EndpointName=name, Body=b"1,2", ContentType="text/csv", Accept="application/json", TargetModel="m"
-    )
+    answer = client.invoke_endpoint(EndpointName=name, Body=b"1,2", ContentType="text/csv", Accept="application/json")
     seen = json.loads(answer["Body"].read())
     assert (seen["path"], seen["body"]) == ("/invocations", "1,2")
     assert {key: value for key, value in seen["headers"].items() if key != "Host"} == {
         "Content-Type": "text/csv",
         "Accept": "application/json",
         "Content-Length": "3",
-        "X-Amzn-SageMaker-Target-Model": "m",
     }
     assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
 

@@ -74,7 +74,7 @@ def test_files_go_as_they_are_with_their_content_type(byoc: Byoc, endpoint: Path
 def test_options_reach_the_container(byoc: Byoc, endpoint: Path) -> None:
     ran = byoc(
         *("predict", "-", "--json", "--content-type", "application/x-mine", "--accept", "text/csv"),
-        *("--header", "X-Amzn-SageMaker-Custom-Attributes=a=b; c", "-H", "X-Other: 1", "--target-model", "m.tar.gz"),
+        *("--header", "X-Amzn-SageMaker-Custom-Attributes=a=b; c", "-H", "X-Other: 1"),
         cwd=endpoint,
         stdin='{"instances": [1]}',
     )
@@ -82,7 +82,6 @@ def test_options_reach_the_container(byoc: Byoc, endpoint: Path) -> None:
     assert ran.json()["body"] == '{"instances": [1]}'
     assert (headers["Content-Type"], headers["Accept"]) == ("application/x-mine", "text/csv")
     assert headers["X-Amzn-SageMaker-Custom-Attributes"] == "a=b; c"
-    assert headers["X-Amzn-SageMaker-Target-Model"] == "m.tar.gz"
     assert "X-Other" not in headers
     guessed = byoc("predict", "-", "--json", cwd=endpoint, stdin='{"instances": [1]}').json()
     assert guessed["headers"]["Content-Type"] == "application/json"

@@ -65,9 +65,12 @@ class World:
 
 
 @contextmanager
-def world(*, ready: bool = True, s3: S3Door | None = None, **changes: Any) -> Iterator[World]:
+def world(
+    answer: Answer | None = None, *, ready: bool = True, s3: S3Door | None = None, **changes: Any
+) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
+    server.answers = [answer] if answer else server.answers
     settings = replace(Settings(NAME, f"127.0.0.1:{server.http.server_port}"), **({"ping_interval": 3600.0} | changes))
     made = World(server, settings, ready=ready, s3=s3)
     try:

@@ -47,7 +47,7 @@ class Server:
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self)
 
-            do_GET = do_POST = handle_any  # noqa: N815 - the names of the base class
+            do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names of the base class
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
                 pass

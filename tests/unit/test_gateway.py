@@ -49,7 +49,6 @@ def test_h16_of_a_call_s_headers_the_documented_ones_arrive_and_nothing_else(loc
         "Content-Type": "text/csv",
         "Accept": "application/json",
         "X-Amzn-SageMaker-Custom-Attributes": "a=b; c",
-        "X-Amzn-SageMaker-Target-Model": "m.tar.gz",
         "X-Amzn-SageMaker-Target-Variant": "AllTraffic",
         "X-Amzn-SageMaker-Target-Container-Hostname": "second",
         "X-Amzn-SageMaker-Inference-Id": "id-1",

@@ -30,7 +30,6 @@ def test_invoke_endpoint(local: World) -> None:
         ContentType="text/csv",
         Accept="text/csv",
         CustomAttributes="a=b",
-        TargetModel="m",
         InferenceId="i",
     )
     assert answer["Body"].read() == b"0.5\n"
@@ -42,7 +41,6 @@ def test_invoke_endpoint(local: World) -> None:
         "Accept": "text/csv",
         "Content-Length": "3",
         "X-Amzn-SageMaker-Custom-Attributes": "a=b",
-        "X-Amzn-SageMaker-Target-Model": "m",
         "X-Amzn-SageMaker-Inference-Id": "i",
     }
 

@@ -16,9 +16,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
+from byoc_cli.local.claims import claim
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
 from byoc_cli.local.gateway.process import READY
@@ -91,4 +93,6 @@ async def _run(listener: socket.socket, settings: Settings, container: str, s3: 
         for each in (watch, read):
             threading.Thread(target=each, daemon=True).start()
 
-    await serve(listener, settings, LogProgress(), listening, ended, s3)
+    # Whoever cleans up sees by the claim that somebody still needs the models.
+    with claim(Path(settings.unpacked)) if settings.unpacked else nullcontext():
+        await serve(listener, settings, LogProgress(), listening, ended, s3)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.models import Models
 from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.server import Server
 from byoc_cli.local.gateway.settings import Settings
@@ -42,13 +43,16 @@ async def serve(
             queue = Queue(config, settings.account, upstream, Places(s3), progress) if config else None
             if queue:
                 health.on_ending = queue.close
-            server = Server(settings, upstream, health, progress, capture, queue)
+            models = Models(settings, upstream, progress) if settings.models else None
+            server = Server(settings, upstream, health, progress, capture, queue, models)
             # A body goes on as it is; nobody reads an access log.
             connections = web.Server(server.handle, auto_decompress=False, access_log=None)
             loop = asyncio.get_running_loop()
             accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
             listening(health)
             await ended.wait()
+            if models:
+                await models.close()
             # A connection that is just being accepted fails in asyncio when its server is closed, and is left open.
             loop.remove_reader(listener)
             await _turns()

@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,6 +19,7 @@ from byoc_cli.contract.invocation import ServiceError
 from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.models import ModelFailed, Models
 from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import ERROR_BYTES, Body, Upstream, read, why
@@ -60,6 +62,7 @@ class Server:
         progress: Progress,
         capture: Capture | None,
         queue: Queue | None,
+        models: Models | None,
     ) -> None:
         self._settings = settings
         self._account = settings.account
@@ -68,6 +71,7 @@ class Server:
         self._progress = progress
         self._capture = capture
         self._queue = queue
+        self._models = models
         self._told_large = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -97,10 +101,7 @@ class Server:
     async def _operate(self, request: web.BaseRequest, operation: str | None) -> web.StreamResponse:
         """Do what an SDK's operation asks of this endpoint; None is DescribeEndpoint."""
         if not operation:
-            config = self._settings.asynchronous
-            more = {"AsyncInferenceConfig": config.described} if config else {}
-            described = {"EndpointName": self._settings.name, "EndpointStatus": self._health.word}
-            return web.json_response(described | more)
+            return web.json_response(self._description())
         if operation == invocation.ASYNC_INVOCATIONS:
             return await self._accept(request)
         if operation == invocation.INVOCATIONS:
@@ -108,6 +109,14 @@ class Server:
         accept = request.headers.get(invocation.STREAM_ACCEPT_HEADER)
         headers = {name: value for name, value in _passed(request).items() if name != "Accept"}
         return await self._invoke(_Call(request, headers | ({"Accept": accept} if accept else {}), framed=True))
+
+    def _description(self) -> dict[str, object]:
+        said: dict[str, object] = {"EndpointName": self._settings.name, "EndpointStatus": self._health.word}
+        if config := self._settings.asynchronous:
+            said["AsyncInferenceConfig"] = config.described
+        if self._models:
+            said["LoadedModels"] = self._models.loaded
+        return said
 
     def _check_call(self, request: web.BaseRequest, *, asynchronous: bool) -> None:
         if bool(self._queue) != asynchronous:
@@ -133,12 +142,13 @@ class Server:
 
     async def _invoke(self, call: _Call) -> web.StreamResponse:
         self._check_call(call.request, asynchronous=False)
+        self._check_target(call)
         body = await self._body(call)
         clock, settings = time.monotonic, self._settings
         start, begun = clock(), None
         limit = settings.stream_timeout if call.framed else settings.invocation_timeout
         try:
-            async with asyncio.timeout(limit) as clocked, self._upstream.invoke(body, call.headers) as answer:
+            async with asyncio.timeout(limit) as clocked, self._ask(call, body) as answer:
                 await self._check(answer)
                 if call.whole or not (call.framed or answer.headers.get("Transfer-Encoding")):
                     return await self._whole(call, answer)
@@ -150,13 +160,35 @@ class Server:
             if begun:
                 text = f"The model did not end its answer within {settings.stream_timeout:g} seconds."
                 return await _broken(call, begun, "ModelInvocationTimeExceeded", text)
-            raise Refused(self._account.timed_out(limit)) from None
+            raise Refused(self._late(call, limit)) from None
+        except ModelFailed as failed:
+            raise Refused(failed.error) from failed
         except (aiohttp.ClientError, OSError) as error:
             if call.request.transport is None or call.request.transport.is_closing():
                 raise ConnectionResetError("the caller went away") from error
             if begun:
                 return await _broken(call, begun, "StreamBroken", "The model broke off its answer.")
             raise Refused(self._failed(error)) from None
+
+    def _ask(self, call: _Call, body: Body) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._models:
+            return self._models.invoke(call.body or b"", call.headers)
+        return self._upstream.invoke(body, call.headers)
+
+    def _check_target(self, call: _Call) -> None:
+        """See that a call names a model where there are many, and only there (H-16, H-40)."""
+        targeted = bool(call.headers.get(hosting.TARGET_MODEL_HEADER))
+        if self._models and not targeted:
+            raise Refused(self._account.no_target(str(uuid.uuid4())))
+        if targeted and not self._models:
+            raise Refused(self._account.one_model())
+
+    def _late(self, call: _Call, limit: float) -> ServiceError:
+        target = call.headers.get(hosting.TARGET_MODEL_HEADER, "")
+        if self._models and self._models.is_loading(target):
+            cause = f"model {target} is not loaded after {limit:g} s\nthe load goes on: try again"
+            return self._account.not_ready(cause)
+        return self._account.timed_out(limit)
 
     def _failed(self, error: Exception) -> ServiceError:
         if isinstance(error, aiohttp.ClientConnectorError):
@@ -176,7 +208,8 @@ class Server:
             request.writer.output_size = 0  # the answer itself has not begun
         if length is not None:
             self._tell_large(length)
-            if length > _READ_AT_ONCE and self._capture is None:
+            # With many models it may have to be sent twice.
+            if length > _READ_AT_ONCE and self._capture is None and self._models is None:
                 call.headers = {**call.headers, "Content-Length": str(length)}
                 return request.content.iter_any()
         parts, size = [], 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -67,17 +67,21 @@ class Upstream:
         await self._pings.close()
 
     @asynccontextmanager
-    async def invoke(self, body: Body, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Post to /invocations; the caller limits the time, and reads the answer as it comes.
+    async def invoke(
+        self, body: Body, headers: Mapping[str, str], path: str = hosting.INVOCATIONS_PATH
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Post to /invocations, or to a model's own path; the caller limits the time, and reads the answer as it comes.
 
         Raises:
             aiohttp.ClientError: nothing is there, or it closed the connection.
 
         """
-        async with self._invocations.post(
-            self._base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
-        ) as answer:
+        async with self.ask("POST", path, data=body, headers=headers) as answer:
             yield answer
+
+    def ask(self, method: str, path: str, **more: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask the container for anything; the caller limits the time."""
+        return self._invocations.request(method, self._base + path, allow_redirects=False, **more)
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most (H-10)."""

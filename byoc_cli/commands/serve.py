@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,35 +12,46 @@ import typer
 from byoc_cli.commands.options import (
     EnvOption,
     GpusOption,
-    ImageArgument,
     Outcome,
     Session,
-    environment,
+    choice,
     gpus,
-    refuse,
     region,
 )
+from byoc_cli.commands.serve_containers import Containers, containers, definitions
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from byoc_cli.local.hosting import Endpoint, EndpointRequest
-    from byoc_cli.project import Project
+    from byoc_cli.local.hosting import Definition, Endpoint, EndpointRequest
 
 EXAMPLES = """
   byoc serve
   byoc serve --detach && byoc predict cat.png && byoc stop
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
+  byoc serve prepare:v1 my-model:v2 --model none --model ./model.tar.gz
+  byoc serve small=my-model:v1 large=my-model:v2 --mode direct --env large:WORKERS=2
 """
 
 
 def serve(
     session: Session,
-    image: ImageArgument = "",
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]IMAGE...",
+            help="An image, the project's without it; or the containers of a pipeline, in their order.",
+            show_default=False,
+        ),
+    ] = [],
     model: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
-    ] = "",
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A folder, a model.tar.gz or `none`; the last run's without it. One for each of several images.",
+            show_default=False,
+        ),
+    ] = [],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", envvar="BYOC_PORT")] = hosting.PORT,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
@@ -48,6 +60,12 @@ def serve(
     env_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
     ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="serial|direct", help="Several containers one after the other, or the one that a request names."
+        ),
+    ] = "serial",
     startup_timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
     ] = hosting.STARTUP_TIMEOUT_SECONDS,
@@ -68,23 +86,32 @@ def serve(
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
     takes it for SageMaker.
 
+    Several images are the containers of one endpoint, in a row (each one's answer is the next one's request) or, with
+    --mode direct, each for itself (TargetContainerHostname names it). Each listens on the port in
+    SAGEMAKER_BIND_TO_PORT, and its image has the label that says so. They are called container-1, container-2, …, or
+    NAME; --env NAME:K=V is for one of them.
+
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
-    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
+    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds,
+    containers (a list with hostname, container, image, model of each).
     """
-    from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting import EndpointRequest, serve_detached, serving, until_it_ends
 
     if raw and data_capture:
         raise UsageError("--raw has no data capture", hint="leave one of them out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
-    session.reference(image, project)
-    variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
-    refuse(hosting.environment_problems(variables))
+    said = containers(session, project, images, model, env, env_file)
+    direct = choice(mode, "--mode", ("serial", "direct")) == "direct"
+    _check_several(said, direct=direct, raw=raw)
     number = gpus(gpus_)
-    request = replace(
-        _request(session, project, image, model, port),
-        environment=variables,
+    found = definitions(session, project, said)
+    request = EndpointRequest(
+        name=_name(found),
+        containers=found,
+        direct=direct,
+        port=port,
         gpus=number,
         startup_timeout=startup_timeout,
         detached=detach,
@@ -92,34 +119,45 @@ def serve(
         capture=_capture_file(data_capture),
         region=region(),
     )
-    session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    _announce(session, request)
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    with serving(session.engine, project, request, session.console) as (ready, container):
+    with serving(session.engine, project, request, session.console) as (ready, members):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
         if session.console.as_json:
             session.console.json(_data(ready))
         else:
             session.console.result(ready.url)
-        until_it_ends(container)
+        until_it_ends(members)
         session.console.log("the endpoint was stopped")
     return Outcome()
 
 
-def _request(session: Session, project: Project, image: str, model: str, port: int) -> EndpointRequest:
+def _check_several(said: Containers, *, direct: bool, raw: bool) -> None:
+    if raw and said.several:
+        raise UsageError(
+            f"--raw is the own port of one container, and there are {len(said.images)}", hint="leave --raw out"
+        )
+    if direct and not said.several:
+        raise UsageError("--mode direct is for several containers, and there is one", hint="byoc serve IMAGE IMAGE")
+
+
+def _name(found: Sequence[Definition]) -> str:
+    """Name the endpoint by the last image: that is whose answer a caller gets."""
     from byoc_cli import image_ref
-    from byoc_cli.local.hosting import EndpointRequest, model_of
     from byoc_cli.local.runs import new_job_name
 
-    path = model_of(project, model)
-    reference, found = session.image(image, project)
-    if path is None:
-        session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
-    short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
-    return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
+    reference = found[-1].reference
+    return new_job_name("endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short)
+
+
+def _announce(session: Session, request: EndpointRequest) -> None:
+    for each in request.containers:
+        who = f"{each.hostname} is " if len(request.containers) > 1 else ""
+        session.console.log(f"endpoint {request.name}: {who}{each.reference} serve, model {each.model or '(none)'}")
 
 
 def _capture_file(path: Path | None) -> Path | None:

@@ -12,10 +12,16 @@ from byoc_cli.local.account import ACCOUNT
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds."""
+    """`name` is the EndpointName, `upstreams` where its containers are (host:port), in their order; seconds.
+
+    `hostnames` is what several containers are called, `direct` whether a call names the one it is for, else it goes
+    through all of them (H-32). `capture` is a file or "".
+    """
 
     name: str
-    upstream: int
+    upstreams: tuple[str, ...]
+    hostnames: tuple[str, ...] = (hosting.PRIMARY,)
+    direct: bool = False
     capture: str = ""
     region: str = "us-east-1"
     invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS
@@ -35,4 +41,6 @@ class Settings:
     @staticmethod
     def from_json(text: str) -> Settings:
         """Read what `to_json` wrote."""
-        return Settings(**json.loads(text))
+        fields = json.loads(text)
+        upstreams, hostnames = tuple(fields.pop("upstreams")), tuple(fields.pop("hostnames"))
+        return Settings(upstreams=upstreams, hostnames=hostnames, **fields)

@@ -1,31 +1,35 @@
-"""An endpoint on this machine: the container started as SageMaker starts it, the model read-only (H-01 to H-12)."""
+"""An endpoint on this machine: its containers started as SageMaker starts them, the models read-only (H-01 to H-12)."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine, Thing
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
+from byoc_cli.local.hosting import members as together
+from byoc_cli.local.hosting.container import Member
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
     TRANSFORM_KIND,
+    Definition,
     Endpoint,
     EndpointFailed,
     EndpointRequest,
     model_of,
 )
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -34,9 +38,12 @@ __all__ = [
     "KIND",
     "MODEL_LABEL",
     "TRANSFORM_KIND",
+    "Definition",
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "Member",
+    "containers_of",
     "model_of",
     "port_of",
     "running",
@@ -51,11 +58,11 @@ __all__ = [
 @contextmanager
 def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
-) -> Iterator[tuple[Endpoint, Container]]:
-    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
+) -> Iterator[tuple[Endpoint, Sequence[Member]]]:
+    """Give an endpoint that is ready, and its containers; end it: SIGTERM, 30 s, SIGKILL (H-07)."""
     with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
         callers_port = listener.getsockname()[1] if listener else 0
-        container, follower = start(engine, project, request, progress, callers_port)
+        members = together.start(engine, project, request, progress, callers_port)
         local: Gateway | None = None
         answered = False
         try:
@@ -63,29 +70,27 @@ def serving(
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
                 local = ThreadGateway(listener, progress)
-                local.begin(_settings(request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
+                local.begin(_settings(request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts, callers_port)
             if local:
                 local.ready()
-            interrupts.on_signal(lambda: _stop(container, progress, local), container.kill)
+            interrupts.on_signal(lambda: _stop(members, progress, local), lambda: together.kill(members))
             interrupts.check()
             answered = True
-            yield ready, container
+            yield ready, members
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise
         finally:
             if not answered:
-                container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
-            elif container.exited() is None:
+                together.kill(members)  # they have nothing to finish, and may not heed SIGTERM yet
+            elif not all(member.exited() for member in members):
                 if not interrupts.signal:
-                    _stop(container, progress, local)
-                container.wait()
+                    _stop(members, progress, local)
+                together.wait_for_all(members)
             if local:
                 local.end()
-            follower.join()
-            container.remove()
-            remove_rest(engine, request.name)
+            together.remove(engine, members)
         interrupts.check()
 
 
@@ -97,22 +102,23 @@ def serve_detached(
         callers_port = listener.getsockname()[1] if listener else 0
         # Now, so that it is up by the time the container is.
         local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
-        container: Container | None = None
+        members: list[Member] = []
         try:
-            container, follower = start(engine, project, request, progress, callers_port)
+            members = together.start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
+                local.begin(_settings(request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts, callers_port)
             if local:
                 local.ready()
         except BaseException:
             if local:
                 local.end()
-            if container:
-                container.remove()
-                remove_rest(engine, request.name)
+            if members:
+                together.kill(members)
+                together.remove(engine, members)
             raise
-    follower.let_go()
+    for member in members:
+        member.follower.let_go()
     return ready
 
 
@@ -135,39 +141,50 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         yield listener
 
 
-def _settings(request: EndpointRequest, container: Container) -> Settings:
+def _settings(request: EndpointRequest, members: Sequence[Member]) -> Settings:
     return Settings(
         name=request.name,
-        upstream=container.port(hosting.PORT),
+        upstreams=tuple(member.address for member in members),
+        hostnames=tuple(member.hostname for member in members),
+        direct=request.direct,
         capture=str(request.capture or ""),
         region=request.region,
     )
 
 
-def until_it_ends(container: Container) -> None:
-    """Wait in the foreground; the container's own end is a failure, unless somebody asked for it.
+def until_it_ends(members: Sequence[Member]) -> None:
+    """Wait in the foreground; a container's own end is a failure, unless somebody asked for it.
 
     Raises:
-        EndpointFailed: it ended by itself.
+        EndpointFailed: one ended by itself.
 
     """
-    exit_ = container.wait()
-    if not container.was_signalled():
+    member, exit_ = together.first_to_end(members)
+    if not member.container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
-    if not container.was_signalled():
+    if not member.container.was_signalled():
         raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
+            f"{member.who} ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
         )
 
 
 def running(engine: Engine, project: Project) -> list[Thing]:
-    """Return the project's running endpoints, the newest first."""
+    """Return the project's running endpoints, the newest first: of each its first container."""
     found = [
         thing
         for thing in engine.things(project=project.id)
-        if thing.type == "container" and thing.kind == KIND and thing.running and hosting.PORT in thing.ports
+        if thing.type == "container" and thing.kind == KIND and thing.running and port_of(thing)
     ]
-    return sorted(found, key=lambda thing: thing.created, reverse=True)
+    oldest = {thing.job: thing for thing in sorted(found, key=lambda thing: thing.created, reverse=True)}
+    return sorted(oldest.values(), key=lambda thing: thing.created, reverse=True)
+
+
+def containers_of(engine: Engine, endpoint: Thing) -> dict[str, Container]:
+    """Return the containers of an endpoint, of which `endpoint` is one, by their hostnames ("" of an only one)."""
+    things = [thing for thing in engine.things(project=endpoint.project) if thing.type == "container"]
+    found = [thing for thing in things if thing.job == endpoint.job and thing.running]
+    found.sort(key=lambda thing: thing.created)
+    return {thing.labels.get(HOST_LABEL, ""): engine.container(thing.id) for thing in found}
 
 
 def port_of(thing: Thing) -> int | None:
@@ -184,19 +201,24 @@ def state_of(thing: Thing) -> str:
     return words.get(status.word(int(port), thing.job), "unreachable")
 
 
-def stop(engine: Engine, thing: Thing) -> None:
-    """Stop a running container as SageMaker would, and remove what belongs to it."""
-    container = engine.container(thing.id)
-    container.stop(hosting.STOP_GRACE_SECONDS)
-    container.remove()
+def stop(engine: Engine, things: Sequence[Thing]) -> None:
+    """Stop an endpoint's running containers as SageMaker would, and remove what belongs to it."""
+    containers = [engine.container(thing.id) for thing in things]
+    stops = [partial(container.stop, hosting.STOP_GRACE_SECONDS) for container in containers]
+    side_by_side(*stops, abandon=lambda: None)
+    for container in containers:
+        container.remove()
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
-    if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
+    first = things[0]
+    if (port := int(first.labels.get(PORT_LABEL, 0))) and status.word(port, first.job):
         status.wait_until_gone(port)
-    remove_rest(engine, thing.job)
+    for rest in engine.things(project=first.project):  # containers that ended before, a network, volumes
+        if rest.job == first.job:
+            engine.remove(rest)
 
 
-def _stop(container: Container, progress: Progress, local: Gateway | None) -> None:
+def _stop(members: Sequence[Member], progress: Progress, local: Gateway | None) -> None:
     if local:
         local.ending()
     progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
-    container.stop(hosting.STOP_GRACE_SECONDS)
+    together.stop_rest(members)

@@ -1,92 +1,164 @@
-"""An endpoint's container: made as SageMaker makes it, and waited for until it answers (H-01 to H-12)."""
+"""A container of an endpoint: made as SageMaker makes it (H-01 to H-12, and H-30 for one of several)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Mount, NameTaken
+from byoc_cli.engine.types import CannotStart, Container, ContainerGone, ContainerSpec, Engine, Exit, Mount
 from byoc_cli.errors import ByocError, MachineError
-from byoc_cli.local import labels
 from byoc_cli.local.follower import Follower
-from byoc_cli.local.hosting.request import MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
-from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.hosting.request import MODEL_LABEL, Definition, EndpointFailed, EndpointRequest
+from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.mounts import check_mount
-from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
-from byoc_cli.project import Project
 
 
-def start(
-    engine: Engine,
-    project: Project,
-    request: EndpointRequest,
-    progress: Progress,
-    callers_port: int,
-) -> tuple[Container, Follower]:
-    """Make and start the container; whatever fails here leaves nothing behind."""
-    marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
-    name = f"byoc-{request.name}"
-    local = {PORT_LABEL: str(callers_port)} if callers_port else {}
-    spec = ContainerSpec(
-        image=request.image.id,
-        command=[hosting.COMMAND],
-        name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
-        environment=request.environment,
-        network=name,
-        ports={hosting.PORT: 0 if callers_port else request.port},
-        gpus=request.gpus,
+@dataclass(frozen=True)
+class Place:
+    """One of a request's containers, by its index."""
+
+    request: EndpointRequest
+    index: int
+
+    @property
+    def definition(self) -> Definition:
+        """What it was asked to be."""
+        return self.request.containers[self.index]
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is the endpoint's only one."""
+        return len(self.request.containers) == 1
+
+    @property
+    def who(self) -> str:
+        """What it is called in a message."""
+        return "the container" if self.alone else self.definition.hostname
+
+    @property
+    def name(self) -> str:
+        """What it is called in the engine."""
+        return f"byoc-{self.request.name}" + ("" if self.alone else f"-{self.definition.hostname}")
+
+    @property
+    def volume(self) -> str:
+        """Where its model is, if that is no folder."""
+        return f"{self.name}-model"
+
+    @property
+    def port(self) -> int:
+        """Where it has to listen."""
+        return hosting.PORT if self.alone else hosting.bind_port(self.index)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A container of an endpoint, started."""
+
+    place: Place
+    container: Container
+    follower: Follower
+
+    @property
+    def who(self) -> str:
+        """What it is called in a message."""
+        return self.place.who
+
+    @property
+    def hostname(self) -> str:
+        """What SageMaker calls it."""
+        return self.place.definition.hostname
+
+    @property
+    def address(self) -> str:
+        """Where it answers: host:port."""
+        return f"127.0.0.1:{self.container.port(self.place.port)}"
+
+    def exited(self) -> Exit | None:
+        """Look whether it has ended; so has one that somebody removed."""
+        try:
+            return self.container.exited()
+        except ContainerGone:
+            return Exit(137)
+
+
+def make(engine: Engine, place: Place, marks: Mapping[str, str], callers_port: int) -> Container:
+    """Make a container, its model in it."""
+    request, definition = place.request, place.definition
+    own = {MODEL_LABEL: str(definition.model or "")}
+    own |= {PORT_LABEL: str(callers_port)} if callers_port else {}
+    own |= {} if place.alone else {HOST_LABEL: definition.hostname}
+    mount = _model_mount(engine, place, marks)
+    container = engine.create(
+        ContainerSpec(
+            image=definition.image.id,
+            command=[hosting.COMMAND],
+            name=place.name,
+            labels={**marks, **own},
+            environment={**definition.environment, **({} if place.alone else hosting.bind_variables(place.index))},
+            network=f"byoc-{request.name}",
+            ports=_ports(place, callers_port),
+            gpus=request.gpus,
+            mounts=[mount],
+        )
     )
-    claimed = False
+    if definition.model and definition.model.is_dir():
+        check_mount(container, mount, paths.MODEL)
+    return container
+
+
+def start(place: Place, container: Container, progress: Progress) -> Member:
+    """Start a container that was made.
+
+    Raises:
+        EndpointFailed: its program is not there or cannot be executed.
+
+    """
     try:
-        engine.create_network(name, marks)
-        claimed = True
-        mount = _model_mount(engine, request, marks)
-        container = engine.create(replace(spec, mounts=[mount]))
-        if request.model and request.model.is_dir():
-            check_mount(container, mount, paths.MODEL)
         container.start()
-    except BaseException as error:
-        if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
-            labels.remove_job(engine, project, request.name)
-        if isinstance(error, CannotStart):
-            said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
-            raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
-        raise
-    return container, Follower(container, progress)
+    except CannotStart as error:
+        said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
+        raise EndpointFailed(f"{place.who} cannot start\n{said}", hint=error.hint) from error
+    prefix = "" if place.alone else f"{place.definition.hostname} | "
+    return Member(place, container, Follower(container, progress, prefix))
 
 
-def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
+def _ports(place: Place, callers_port: int) -> dict[int, int]:
+    if place.alone:
+        return {hosting.PORT: 0 if callers_port else place.request.port}
+    # 8080 as well: who listens there, and not where it was told to, is seen (H-30).
+    return {place.port: 0, hosting.PORT: 0}
+
+
+def _model_mount(engine: Engine, place: Place, marks: Mapping[str, str]) -> Mount:
     """A folder is mounted as it is, an archive unpacked by the engine into a volume (H-03); both read-only (H-04)."""
-    if request.model and request.model.is_dir():
-        return Mount(paths.MODEL, str(request.model), read_only=True)
+    model = place.definition.model
+    if model and model.is_dir():
+        return Mount(paths.MODEL, str(model), read_only=True)
     # An engine mounts no anonymous volume read-only.
-    volume = engine.create_volume(_model_volume(request.name), marks)
-    if request.model is None:
+    volume = engine.create_volume(place.volume, marks)
+    if model is None:
         return Mount(paths.MODEL, volume, read_only=True)
     # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
     filler = engine.create(
         ContainerSpec(
-            request.image.id,
+            place.definition.image.id,
             [hosting.COMMAND],
-            f"byoc-{request.name}-model",
+            place.volume,
             marks,
             mounts=[Mount(paths.MODEL, volume)],
         )
     )
     try:
-        filler.put(paths.MODEL, _chunks(request.model))
+        filler.put(paths.MODEL, _chunks(model))
     except MachineError:
         raise
     except ByocError as error:  # only its beginning was looked at before
         raise EndpointFailed(
-            f"{request.model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
+            f"{model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
             hint="make it anew: tar -czf model.tar.gz -C MODEL .",
         ) from error
     finally:
@@ -98,63 +170,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             yield chunk
-
-
-def wait_until_ready(
-    container: Container,
-    request: EndpointRequest,
-    follower: Follower,
-    interrupts: Interrupts,
-    callers_port: int,
-) -> Endpoint:
-    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
-    own = request.port if request.raw else 0
-    port = own or container.port(hosting.PORT)
-    last_look = 0.0
-
-    def alive() -> None:
-        nonlocal last_look
-        interrupts.check()
-        # The output ends when the container does: no need to ask the engine at each ping, but once a second.
-        if follower.ended or time.monotonic() - last_look > 1:
-            last_look = time.monotonic()
-            exit_ = container.exited()
-            if exit_ is not None:
-                follower.join()
-                raise _died(exit_.code, exit_.out_of_memory, follower.tail.text)
-
-    try:
-        seconds = endpoint.Client(endpoint.url(port)).wait_until_ready(request.startup_timeout, alive)
-    except EndpointFailed:
-        raise
-    except ByocError as error:
-        tail = follower.tail.text
-        raise EndpointFailed(
-            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
-        ) from error
-    return Endpoint(
-        name=request.name,
-        container=container.name,
-        url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
-        model=str(request.model or ""),
-        ready_seconds=round(seconds, 3),
-    )
-
-
-def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
-    cause = "it ran out of memory" if out_of_memory else f"exit code {code}"
-    last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
-    return EndpointFailed(
-        f"the container ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
-        hint="`serve` has to stay in the foreground and listen on port 8080" if code == 0 else "",
-    )
-
-
-def remove_rest(engine: Engine, name: str) -> None:
-    """Remove what an endpoint has beside its container."""
-    engine.remove_network(f"byoc-{name}")
-    engine.remove_volume(_model_volume(name))
-
-
-def _model_volume(name: str) -> str:
-    return f"byoc-{name}-model"

@@ -183,6 +183,8 @@ def containers_of(engine: Engine, endpoint: Thing) -> dict[str, Container]:
     """Return the containers of an endpoint, of which `endpoint` is one, by their hostnames ("" of an only one)."""
     things = [thing for thing in engine.things(project=endpoint.project) if thing.type == "container"]
     found = [thing for thing in things if thing.job == endpoint.job and thing.running]
+    # An engine lists the newest first, and may know only the second in which each was made.
+    found.reverse()
     found.sort(key=lambda thing: thing.created)
     return {thing.labels.get(HOST_LABEL, ""): engine.container(thing.id) for thing in found}
 

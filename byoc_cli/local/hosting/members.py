@@ -116,7 +116,7 @@ def _check_port(member: Member, elsewhere: endpoint.Client) -> None:
         f"{member.who} answers /ping on port {hosting.PORT}, and not on {member.place.port}\n"
         f"with several containers each has to listen on the port in {hosting.BIND_TO_PORT} (H-30)\n"
         f"SageMaker would say: {hosting.ping_failed(member.hostname)}",
-        hint=f"listen on ${hosting.BIND_TO_PORT} where it is set, or leave the image's label off if it cannot (H-31)",
+        hint=f"listen on 0.0.0.0:${hosting.BIND_TO_PORT} where that is set, and on {hosting.PORT} where it is not",
     )
 
 

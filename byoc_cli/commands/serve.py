@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
     EnvOption,
-    GpusOption,
     Outcome,
     Session,
     choice,
-    gpus,
+    refuse,
     region,
 )
 from byoc_cli.commands.serve_containers import Containers, containers, definitions
@@ -67,9 +67,25 @@ def serve(
         ),
     ] = "serial",
     startup_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
-    ] = hosting.STARTUP_TIMEOUT_SECONDS,
-    gpus_: GpusOption = "none",
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="How long until /ping has to answer 200; 480 without it, 180 if serverless.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus_: hosted.GpusOption = "",
+    instance_type: hosted.InstanceTypeOption = "",
+    network_isolation: hosted.IsolationOption = False,
+    serverless: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            help="A serverless endpoint with that much memory, 1024 to 6144: not as root, 4 MB a request.",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The container's own port, without the limits of a real endpoint.")
     ] = False,
@@ -84,7 +100,7 @@ def serve(
 
     Before the container stands a local endpoint with SageMaker's limits: 25 MB a request, 60 s an answer, 8 minutes a
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
-    takes it for SageMaker.
+    takes it for SageMaker. With --serverless a request has at most 4 MB.
 
     Several images are the containers of one endpoint, in a row (each one's answer is the next one's request) or, with
     --mode direct, each for itself (TargetContainerHostname names it). Each listens on the port in
@@ -97,22 +113,32 @@ def serve(
     containers (a list with hostname, container, image, model of each).
     """
     from byoc_cli.local.hosting import EndpointRequest, serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting.serverless import Asked, problems
 
-    if raw and data_capture:
-        raise UsageError("--raw has no data capture", hint="leave one of them out")
+    if raw and (data_capture or network_isolation):
+        why = "has no data capture" if data_capture else "is a port of this machine, and an isolated container has none"
+        raise UsageError(f"--raw {why}", hint="leave one of them out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     said = containers(session, project, images, model, env, env_file)
     direct = choice(mode, "--mode", ("serial", "direct")) == "direct"
     _check_several(said, direct=direct, raw=raw)
-    number = gpus(gpus_)
+    instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
+    if serverless is not None:
+        capture = data_capture is not None
+        asked = Asked(number, instance_type, network_isolation, capture, startup_timeout, len(said.images))
+        refuse(problems(serverless, asked))
     found = definitions(session, project, said)
+    if serverless:
+        refuse(hosting.serverless_image_problems(found[0].image.size))
     request = EndpointRequest(
         name=_name(found),
         containers=found,
         direct=direct,
         port=port,
-        gpus=number,
+        resources=hosted.resources(session, instance, number),
+        serverless=serverless or 0,
+        network_isolation=network_isolation,
         startup_timeout=startup_timeout,
         detached=detach,
         raw=raw,
@@ -157,7 +183,10 @@ def _name(found: Sequence[Definition]) -> str:
 def _announce(session: Session, request: EndpointRequest) -> None:
     for each in request.containers:
         who = f"{each.hostname} is " if len(request.containers) > 1 else ""
-        session.console.log(f"endpoint {request.name}: {who}{each.reference} serve, model {each.model or '(none)'}")
+        size = f", serverless with {request.serverless} MB" if request.serverless else ""
+        session.console.log(
+            f"endpoint {request.name}: {who}{each.reference} serve, model {each.model or '(none)'}{size}"
+        )
 
 
 def _capture_file(path: Path | None) -> Path | None:

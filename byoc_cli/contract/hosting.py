@@ -28,6 +28,12 @@ BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"  # H-30
 SAFE_PORT_RANGE = "SAGEMAKER_SAFE_PORT_RANGE"
 BIND_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"  # H-31
 
+# H-65: a serverless endpoint.
+SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
+SERVERLESS_STARTUP_TIMEOUT_SECONDS = 180.0  # H-11
+SERVERLESS_MAX_PAYLOAD_BYTES = 4 * 1024 * 1024  # H-21
+SERVERLESS_MAX_IMAGE_BYTES = 10 * 1024**3
+
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"  # H-16
 TARGET_MODEL_HEADER = "X-Amzn-SageMaker-Target-Model"
 TARGET_CONTAINER_HEADER = "X-Amzn-SageMaker-Target-Container-Hostname"
@@ -108,6 +114,12 @@ def ping_failed(container: str = PRIMARY) -> str:
     """What the endpoint says of a container that never answers /ping (H-27)."""
     who = "primary container" if container == PRIMARY else container
     return f"The {who} for production variant AllTraffic did not pass the ping health check."
+
+
+def serverless_image_problems(size: int) -> list[str]:
+    """What CreateEndpoint would refuse of an image for a serverless endpoint, of `size` bytes unpacked (H-65)."""
+    most = SERVERLESS_MAX_IMAGE_BYTES
+    return [f"Image size {size} is greater than supported size {most} (H-65)"] if size > most else []
 
 
 def environment_problems(variables: Mapping[str, str]) -> list[str]:

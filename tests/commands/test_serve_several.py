@@ -51,6 +51,7 @@ def port() -> str:
         (("prepare", "my-model", "--model", "none", "--model", "nowhere"), 2, "there is no model at 'nowhere'\n"),
         (("prepare", "my-model", "--env", "b:K=V"), 2, "--env b:K=V: there is no container 'b'\n"),
         (("prepare", "my-model", "--env", "container-2:A-B=V"), 2, "SageMaker would refuse this\nenvironment variable"),
+        (("prepare", "my-model", "--serverless", "2048"), 2, "SageMaker would refuse this\n--serverless with 2 images"),
         (("prepare", "nosuch"), 1, "there is no image 'nosuch:latest' here\n"),
         (
             ("prepare", "b=plain"),
@@ -123,6 +124,19 @@ def test_without_a_model_the_last_run_s_is_for_the_project_s_image(byoc: Byoc, i
     assert (first["model"], second["model"].endswith("/model")) == ("", True)
     assert "warning: /opt/ml/model is empty in container-1\nhint: --model PATH for each image" in ran.stderr
     assert byoc("stop").code == 0
+
+
+def test_h26_several_without_a_network_are_reached_by_their_addresses(
+    byoc: Byoc, images: FakeEngine, project: Path, port: str
+) -> None:
+    ran = byoc("serve", "prepare", "my-model", "--network-isolation", "--detach", "--port", port)
+    assert ran.code == 0, ran.stderr
+    assert [dict(spec.ports) for spec in images.specs] == [{}, {}]
+    assert len(images.internal) == 1
+    (project / "row.csv").write_text("1,2\n")
+    assert byoc("predict", "row.csv", "--json").data == {"bytes": 32, "type": "application/json"}
+    assert byoc("stop").code == 0
+    assert images.empty
 
 
 @pytest.mark.parametrize("words", [(), ("--detach",)])

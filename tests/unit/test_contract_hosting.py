@@ -94,3 +94,9 @@ def test_h27_which_of_several_never_gets_ready() -> None:
     assert hosting.ping_failed("container-2") == (
         "The container-2 for production variant AllTraffic did not pass the ping health check."
     )
+
+
+def test_h65_an_image_of_a_serverless_endpoint_has_at_most_10_gb() -> None:
+    assert hosting.serverless_image_problems(10_737_418_240) == []
+    (problem,) = hosting.serverless_image_problems(10_737_418_241)
+    assert problem == "Image size 10737418241 is greater than supported size 10737418240 (H-65)"

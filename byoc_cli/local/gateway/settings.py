@@ -15,7 +15,7 @@ class Settings:
     """`name` is the EndpointName, `upstreams` where its containers are (host:port), in their order; seconds.
 
     `hostnames` is what several containers are called, `direct` whether a call names the one it is for, else it goes
-    through all of them (H-32). `capture` is a file or "".
+    through all of them (H-32). `capture` is a file or "", `max_payload` in bytes, of a request and of an answer.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Settings:
     direct: bool = False
     capture: str = ""
     region: str = "us-east-1"
+    max_payload: int = hosting.MAX_PAYLOAD_BYTES
     invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS
     stream_timeout: float = hosting.STREAM_TIMEOUT_SECONDS
     ping_timeout: float = hosting.PING_TIMEOUT_SECONDS

@@ -21,6 +21,7 @@ from byoc_cli.local.hosting.container import Member
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
+    MORE_MEMORY,
     TRANSFORM_KIND,
     Definition,
     Endpoint,
@@ -147,6 +148,7 @@ def _settings(request: EndpointRequest, members: Sequence[Member]) -> Settings:
         upstreams=tuple(member.address for member in members),
         hostnames=tuple(member.hostname for member in members),
         direct=request.direct,
+        max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
     )
@@ -163,8 +165,10 @@ def until_it_ends(members: Sequence[Member]) -> None:
     if not member.container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
     if not member.container.was_signalled():
+        memory = "it ran out of memory\n" if exit_.out_of_memory else ""
         raise EndpointFailed(
-            f"{member.who} ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
+            f"{member.who} ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
+            hint=MORE_MEMORY if exit_.out_of_memory else "",
         )
 
 
@@ -173,7 +177,7 @@ def running(engine: Engine, project: Project) -> list[Thing]:
     found = [
         thing
         for thing in engine.things(project=project.id)
-        if thing.type == "container" and thing.kind == KIND and thing.running and port_of(thing)
+        if thing.type == "container" and thing.kind == KIND and port_of(thing)
     ]
     oldest = {thing.job: thing for thing in sorted(found, key=lambda thing: thing.created, reverse=True)}
     return sorted(oldest.values(), key=lambda thing: thing.created, reverse=True)

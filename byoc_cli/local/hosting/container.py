@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from pathlib import Path
 
 from byoc_cli.contract import hosting, paths
 from byoc_cli.engine.types import CannotStart, Container, ContainerGone, ContainerSpec, Engine, Exit, Mount
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local.follower import Follower
+from byoc_cli.local.hosting import serverless
 from byoc_cli.local.hosting.request import MODEL_LABEL, Definition, EndpointFailed, EndpointRequest
 from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.mounts import check_mount
@@ -74,8 +76,16 @@ class Member:
 
     @property
     def address(self) -> str:
-        """Where it answers: host:port."""
-        return f"127.0.0.1:{self.container.port(self.place.port)}"
+        """Where it answers (HOST:PORT)."""
+        return self.at(self.place.port)
+
+    def at(self, port: int) -> str:
+        """Say where a port of it is: on this machine, or, isolated, at its own address (H-26)."""
+        request = self.place.request
+        if address := request.network_isolation and self.container.address(request.network):
+            return f"{ip_interface(address).ip}:{port}"
+        own = request.port if request.raw else 0
+        return f"127.0.0.1:{own or self.container.port(port)}"
 
     def exited(self) -> Exit | None:
         """Look whether it has ended; so has one that somebody removed."""
@@ -99,9 +109,12 @@ def make(engine: Engine, place: Place, marks: Mapping[str, str], callers_port: i
             name=place.name,
             labels={**marks, **own},
             environment={**definition.environment, **({} if place.alone else hosting.bind_variables(place.index))},
-            network=f"byoc-{request.name}",
+            network=request.network,
             ports=_ports(place, callers_port),
-            gpus=request.gpus,
+            gpus=request.resources.gpus,
+            cpuset=request.resources.cpuset,
+            memory=request.serverless << 20 or request.resources.memory,
+            user=serverless.user() if request.serverless else "",
             mounts=[mount],
         )
     )
@@ -121,12 +134,15 @@ def start(place: Place, container: Container, progress: Progress) -> Member:
         container.start()
     except CannotStart as error:
         said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
-        raise EndpointFailed(f"{place.who} cannot start\n{said}", hint=error.hint) from error
+        hint = serverless.remedy(place.request, error.message) or error.hint
+        raise EndpointFailed(f"{place.who} cannot start\n{said}", hint=hint) from error
     prefix = "" if place.alone else f"{place.definition.hostname} | "
     return Member(place, container, Follower(container, progress, prefix))
 
 
 def _ports(place: Place, callers_port: int) -> dict[int, int]:
+    if place.request.network_isolation:  # an engine publishes no port of what is on an internal network
+        return {}
     if place.alone:
         return {hosting.PORT: 0 if callers_port else place.request.port}
     # 8080 as well: who listens there, and not where it was told to, is seen (H-30).

@@ -12,12 +12,12 @@ from functools import partial
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import ContainerGone, Engine, Exit, NameTaken
-from byoc_cli.errors import ByocError
-from byoc_cli.local import labels
+from byoc_cli.errors import ByocError, MachineError
+from byoc_cli.local import labels, reach
 from byoc_cli.local.background import side_by_side
-from byoc_cli.local.hosting import container
+from byoc_cli.local.hosting import container, serverless
 from byoc_cli.local.hosting.container import Member, Place
-from byoc_cli.local.hosting.request import Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.hosting.request import MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
@@ -31,20 +31,39 @@ def start(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress, callers_port: int
 ) -> list[Member]:
     """Make all containers, then start them; whatever fails here leaves nothing behind."""
+    if request.network_isolation and (elsewhere := reach.elsewhere(engine.info())):
+        raise _not_reached(elsewhere)
     places = [Place(request, index) for index in range(len(request.containers))]
     claimed = False
     try:
-        engine.create_network(f"byoc-{request.name}", _marks(project, request))
+        engine.create_network(request.network, _marks(project, request), internal=request.network_isolation)
         claimed = True
         made = [
             container.make(engine, place, _marks(project, request, place.definition.reference), callers_port)
             for place in places
         ]
-        return [container.start(place, each, progress) for place, each in zip(places, made, strict=True)]
+        members = [container.start(place, each, progress) for place, each in zip(places, made, strict=True)]
+        if request.network_isolation:
+            _check_reach(members[0].container.address(request.network))
     except BaseException as error:
         if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
             labels.remove_job(engine, project, request.name)
         raise
+    return members
+
+
+def _check_reach(address: str) -> None:
+    """See that the way to an isolated container's address leads there; one that has ended already has none."""
+    if address and not reach.is_here(address):
+        raise _not_reached(f"its networks ({address}) are on another machine, or in a virtual one")
+
+
+def _not_reached(why: str) -> MachineError:
+    return MachineError(
+        f"--network-isolation is not possible with this engine\n{why}: an isolated container is reached by its own "
+        "address only",
+        hint="run byoc on Linux with its own engine (not in a container, not rootless), or leave it out",
+    )
 
 
 def _marks(project: Project, request: EndpointRequest, image: str = "") -> dict[str, str]:
@@ -72,10 +91,10 @@ def wait_until_ready(
 
     for member in members:
         client = endpoint.Client(f"http://{member.address}")
-        elsewhere = endpoint.Client(endpoint.url(member.container.port(hosting.PORT)))
+        elsewhere = endpoint.Client(f"http://{member.at(hosting.PORT)}")
         try:
             client.wait_until_ready(
-                request.startup_timeout,
+                request.seconds_to_start,
                 partial(alive, member, elsewhere),
                 since=begin,
                 hostname=member.hostname,
@@ -85,10 +104,11 @@ def wait_until_ready(
         except ByocError as error:
             tail = member.follower.tail.text
             raise EndpointFailed(
-                error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
+                error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""),
+                hint=serverless.remedy(request, tail) or error.hint,
             ) from error
     first = members[0].container
-    base = endpoint.url(callers_port or first.port(hosting.PORT))
+    base = endpoint.url(callers_port) if callers_port else f"http://{members[0].address}"
     containers = [
         {
             "hostname": member.hostname,
@@ -125,9 +145,10 @@ def _died(member: Member, exit_: Exit) -> EndpointFailed:
     tail = member.follower.tail.text
     last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
     where = f"port {hosting.PORT}" if member.place.alone else f"the port in {hosting.BIND_TO_PORT}"
+    stay = f"`serve` has to stay in the foreground and listen on {where}" if exit_.code == 0 else ""
     return EndpointFailed(
         f"{member.who} ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
-        hint=f"`serve` has to stay in the foreground and listen on {where}" if exit_.code == 0 else "",
+        hint=MORE_MEMORY if exit_.out_of_memory else serverless.remedy(member.place.request, tail) or stay,
     )
 
 
@@ -178,7 +199,7 @@ def remove(engine: Engine, members: Sequence[Member]) -> None:
         member.follower.join()
         member.container.remove()
         engine.remove_volume(member.place.volume)
-    engine.remove_network(f"byoc-{members[0].place.request.name}")
+    engine.remove_network(members[0].place.request.network)
 
 
 def wait_for_all(members: Sequence[Member]) -> None:

@@ -163,7 +163,7 @@ def _model_mount(engine: Engine, place: Place, marks: Mapping[str, str]) -> Moun
         ContainerSpec(
             place.definition.image.id,
             [hosting.COMMAND],
-            place.volume,
+            f"{place.name}_model",  # no hostname has that character
             marks,
             mounts=[Mount(paths.MODEL, volume)],
         )

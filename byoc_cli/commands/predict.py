@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import hosted
-from byoc_cli.commands.options import Outcome, Session, stdin_bytes
+from byoc_cli.commands.options import AcceptOption, ContentTypeOption, Outcome, Session, stdin_bytes
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
-_LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
+_LOG_SECONDS = 0.3  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
   byoc predict cat.png
@@ -46,12 +46,8 @@ def predict(
             show_default=False,
         ),
     ] = "",
-    content_type: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type of the request.", show_default=False)
-    ] = "",
-    accept: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
-    ] = "",
+    content_type: ContentTypeOption = "",
+    accept: AcceptOption = "",
     header: Annotated[
         list[str], typer.Option("--header", "-H", metavar="K=V", help="Another header.", show_default=False)
     ] = [],

@@ -11,6 +11,7 @@ import typer
 
 from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
+    EnvFileOption,
     EnvOption,
     Outcome,
     Session,
@@ -57,9 +58,7 @@ def serve(
         bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
     ] = False,
     env: EnvOption = [],
-    env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
-    ] = None,
+    env_file: EnvFileOption = None,
     mode: Annotated[
         str,
         typer.Option(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byoc_cli.commands.options import Session, environment, refuse
-from byoc_cli.contract import hosting
+from byoc_cli.contract import capabilities, hosting
 from byoc_cli.errors import ByocError, UsageError
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def definitions(session: Session, project: Project, said: Containers) -> list[De
         if said.several and (problem := hosting.label_problem(reference, looked_up.labels)):
             raise ByocError(
                 f"{hostname} may not be one of several containers\nSageMaker would say: {problem}",
-                hint=f"LABEL {hosting.BIND_LABEL}=true in its Dockerfile, and a `serve` that listens on the port in "
-                f"{hosting.BIND_TO_PORT} (H-30, H-31)",
+                hint=f"LABEL {capabilities.BIND_TO_PORT}=true in its Dockerfile, and a `serve` that listens on the "
+                f"port in {hosting.BIND_TO_PORT} (H-30, H-31)",
             )
         found.append(Definition(looked_up, reference, model, variables, hostname))
     if empty := [each.hostname for each in found if each.model is None and not said.models]:

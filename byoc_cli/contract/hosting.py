@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from byoc_cli.contract import capabilities
+
 COMMAND = "serve"  # H-01
 PORT = 8080  # H-12
 PING_PATH = "/ping"
@@ -26,7 +28,6 @@ PRIMARY = "primary"
 """What an endpoint's only container is called."""
 BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"  # H-30
 SAFE_PORT_RANGE = "SAGEMAKER_SAFE_PORT_RANGE"
-BIND_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"  # H-31
 
 # H-65: a serverless endpoint.
 SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
@@ -86,9 +87,10 @@ def hostname_problems(hostnames: Sequence[str]) -> list[str]:
 
 def label_problem(reference: str, labels: Mapping[str, str]) -> str:
     """What CreateModel says of an image that may not be one of several, or "" (H-31)."""
-    if labels.get(BIND_LABEL) == "true":
+    if labels.get(capabilities.BIND_TO_PORT) == capabilities.CLAIMED:
         return ""
-    return f"Your Ecr Image {reference} does not contain required {BIND_LABEL}=true Docker label(s)."
+    label = f"{capabilities.BIND_TO_PORT}={capabilities.CLAIMED}"
+    return f"Your Ecr Image {reference} does not contain required {label} Docker label(s)."
 
 
 def model_error(status: int, message: str) -> str:

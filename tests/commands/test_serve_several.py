@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from byoc_cli.contract import hosting
+from byoc_cli.contract import capabilities, hosting
 from tests.commands import programs
 from tests.commands.conftest import Byoc
 from tests.fakes import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("project")
-LABELS = {hosting.BIND_LABEL: "true"}
+LABELS = {capabilities.BIND_TO_PORT: "true"}
 
 
 @pytest.fixture

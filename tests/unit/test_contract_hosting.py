@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from byoc_cli.contract import hosting
+from byoc_cli.contract import capabilities, hosting
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_h30_each_of_several_containers_has_ports_of_its_own() -> None:
     assert max(taken) < 32768, "below those that the kernel gives to whoever calls"
 
 
-@pytest.mark.parametrize("labels", [{}, {hosting.BIND_LABEL: "false"}, {hosting.BIND_LABEL: "True"}])
+@pytest.mark.parametrize("labels", [{}, {capabilities.BIND_TO_PORT: "false"}, {capabilities.BIND_TO_PORT: "True"}])
 def test_h31_what_create_model_says_without_the_label(labels: dict[str, str]) -> None:
     assert hosting.label_problem("x:1", labels) == (
         "Your Ecr Image x:1 does not contain required "
         "com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true Docker label(s)."
     )
-    assert hosting.label_problem("x:1", labels | {hosting.BIND_LABEL: "true"}) == ""
+    assert hosting.label_problem("x:1", labels | {capabilities.BIND_TO_PORT: "true"}) == ""
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,11 @@ def header_problem(name: str, value: str) -> str:
     return ""
 
 
-_READY_HINTS = {
-    hosting.PING_PATH: f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
-    multi_model.MODELS_PATH: "answer GET /models with the models that are loaded (H-37)",
-}
+def _ready_hint(path: str, *, alone: bool) -> str:
+    if path == multi_model.MODELS_PATH:
+        return "answer GET /models with the models that are loaded (H-37)"
+    where, rules = (hosting.PORT, "H-10, H-12") if alone else (f"${hosting.BIND_TO_PORT}", "H-10, H-30")
+    return f"listen on 0.0.0.0:{where}, not on 127.0.0.1, and answer /ping with 200 ({rules})"
 
 
 class Client:
@@ -91,16 +92,25 @@ class Client:
             return 0, "nothing answers on the port"
         return answer.status_code, ""
 
-    def wait_until_ready(self, timeout: float, alive: Callable[[], None], path: str = hosting.PING_PATH) -> float:
+    def wait_until_ready(
+        self,
+        timeout: float,
+        alive: Callable[[], None],
+        path: str = hosting.PING_PATH,
+        *,
+        since: float | None = None,
+        hostname: str = hosting.PRIMARY,
+    ) -> float:
         """Poll /ping, or another path, until it answers 200; returns the seconds that took.
 
-        `alive` raises when waiting is in vain.
+        `alive` raises when waiting is in vain. The time runs from `since` on (of time.monotonic), else from now on.
+        `hostname` is what one of several containers is called.
 
         Raises:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
 
         """
-        start = time.monotonic()
+        start = time.monotonic() if since is None else since
         while True:
             alive()
             status, why = self.ping(path)
@@ -109,9 +119,10 @@ class Client:
                 return waited
             if waited >= timeout:
                 seen = f"{path} answers {status}, not 200" if status else why
+                who = "the endpoint" if hostname == hosting.PRIMARY else hostname
                 raise ByocError(
-                    f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
-                    hint=_READY_HINTS[path],
+                    f"{who} did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed(hostname)}",
+                    hint=_ready_hint(path, alone=hostname == hosting.PRIMARY),
                 )
             # Quickly at first: most servers are up within a second.
             time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
@@ -254,7 +265,9 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
     if cause := response.headers.get(invocation.CAUSE_HEADER, ""):
         what = cause.replace(": ", "\n", 1)
     elif status:
-        what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
+        found = re.search(r"error \(\d+\) from (\S+) ", str(said.get("Message")))
+        who = found[1] if found and found[1] != hosting.PRIMARY else "the container"
+        what = f"{who} answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
     else:
         what = "the local endpoint refused the request"
     return InvocationFailed(

@@ -76,14 +76,15 @@ class Wanted:
     output: Path | None
 
 
-def check_possible(target_model: str, repeat: int) -> None:
+def check_possible(target_model: str, target_container: str, repeat: int) -> None:
     """See that nothing was asked for that an asynchronous request has not.
 
     Raises:
         UsageError: it was.
 
     """
-    for option, given in (("--target-model", target_model), ("--repeat", repeat > 1)):
+    options = {"--target-model": target_model, "--target-container": target_container, "--repeat": repeat > 1}
+    for option, given in options.items():
         if given:
             raise UsageError(f"{option} does not go with --async", hint="leave one of them out")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,21 +19,19 @@ from byoc_cli.commands.async_options import (
 from byoc_cli.commands.options import (
     EnvFileOption,
     EnvOption,
-    ImageArgument,
-    ModelOption,
     Outcome,
     Session,
-    environment,
+    choice,
     refuse,
     region,
 )
+from byoc_cli.commands.serve_containers import Containers, containers, definitions
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.contract.asynchronous import AsyncInferenceConfig
-    from byoc_cli.local.hosting import Endpoint, EndpointRequest
-    from byoc_cli.project import Project
+    from byoc_cli.local.hosting import Definition, Endpoint, EndpointRequest
 
 EXAMPLES = """
   byoc serve
@@ -40,13 +39,29 @@ EXAMPLES = """
   byoc serve --detach --async-output answers && byoc predict large.csv --async
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
   byoc serve --models ./models -d && byoc predict --target-model a.tar.gz cat.png
+  byoc serve prepare:v1 my-model:v2 --model none --model ./model.tar.gz
+  byoc serve small=my-model:v1 large=my-model:v2 --mode direct --env large:WORKERS=2
 """
 
 
 def serve(
     session: Session,
-    image: ImageArgument = "",
-    model: ModelOption = "",
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]IMAGE...",
+            help="An image, the project's without it; or the containers of a pipeline, in their order.",
+            show_default=False,
+        ),
+    ] = [],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A folder, a model.tar.gz or `none`; the last run's without it. One for each of several images.",
+            show_default=False,
+        ),
+    ] = [],
     models: Annotated[
         str,
         typer.Option(metavar="DIR", help="A folder of model archives: an endpoint of many models.", show_default=False),
@@ -57,6 +72,12 @@ def serve(
     ] = False,
     env: EnvOption = [],
     env_file: EnvFileOption = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="serial|direct", help="Several containers one after the other, or the one that a request names."
+        ),
+    ] = "serial",
     startup_timeout: Annotated[
         float | None,
         typer.Option(
@@ -96,6 +117,11 @@ def serve(
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
     takes it for SageMaker. With --serverless a request has at most 4 MB.
 
+    Several images are the containers of one endpoint, in a row (each one's answer is the next one's request) or, with
+    --mode direct, each for itself (TargetContainerHostname names it). Each listens on the port in
+    SAGEMAKER_BIND_TO_PORT, and its image has the label that says so. They are called container-1, container-2, …, or
+    NAME; --env NAME:K=V is for one of them.
+
     With --async-output it takes asynchronous requests, and no others: an input of up to 1 GB from a file or from S3, an
     answer within 15 minutes (an hour where the request says so), written there when it is whole.
 
@@ -104,31 +130,39 @@ def serve(
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
-    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
+    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds,
+    containers (a list with hostname, container, image, model of each).
     """
-    from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting import EndpointRequest, serve_detached, serving, until_it_ends
     from byoc_cli.local.hosting.serverless import Asked, problems
 
     if raw and (data_capture or network_isolation):
         why = "has no data capture" if data_capture else "is a port of this machine, and an isolated container has none"
         raise UsageError(f"--raw {why}", hint="leave one of them out")
-    _check_models(models, model=bool(model), raw=raw, serverless=serverless is not None)
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
-    session.reference(image, project)
-    variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
-    refuse(hosting.environment_problems(variables))
+    said = containers(session, project, images, model, env, env_file)
+    direct = choice(mode, "--mode", ("serial", "direct")) == "direct"
+    _check_several(said, direct=direct, raw=raw)
+    many = _many(models, model=bool(model), several=said.several, raw=raw, serverless=serverless is not None)
     instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
     if serverless is not None:
-        asked = Asked(number, instance_type, network_isolation, data_capture is not None, startup_timeout)
+        capture = data_capture is not None
+        asked = Asked(number, instance_type, network_isolation, capture, startup_timeout, len(said.images))
         refuse(problems(serverless, asked))
     given = {"--raw": raw, "--data-capture": data_capture, "--serverless": serverless, "--models": models}
+    given |= {"--mode direct": direct}
     asynchronous = async_config(
         session, async_output, async_failure, max_concurrent, excluded=next((key for key in given if given[key]), "")
     )
-    request = replace(
-        _request(session, project, image, port, model, models),
-        environment=variables,
+    found = definitions(session, project, said, many)
+    if serverless:
+        refuse(hosting.serverless_image_problems(found[0].image.size))
+    request = EndpointRequest(
+        name=_name(found),
+        containers=found,
+        direct=direct,
+        port=port,
         resources=hosted.resources(session, instance, number),
         serverless=serverless or 0,
         network_isolation=network_isolation,
@@ -136,64 +170,75 @@ def serve(
         detached=detach,
         raw=raw,
         capture=_capture_file(data_capture),
+        models=many,
         region=region(),
         asynchronous=asynchronous,
     )
-    if request.models and request.resources.gpus != "none":
-        session.console.warn("SageMaker documents GPUs with many models only for Triton's container (H-35)")
-    if serverless:
-        refuse(hosting.serverless_image_problems(request.image.size))
-    what = f"models of {request.models}" if request.models else f"model {request.model or '(none)'}"
-    session.console.log(
-        f"endpoint {request.name}: {request.reference} serve, {what}"
-        + (f", serverless with {serverless} MB" if serverless else "")
-    )
-    if asynchronous:
-        session.console.log(_asynchronous_words(asynchronous))
+    _announce(session, request)
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    with serving(session.engine, project, request, session.console, session.doors.s3) as (ready, container):
+    with serving(session.engine, project, request, session.console, session.doors.s3) as (ready, members):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
         if session.console.as_json:
             session.console.json(_data(ready))
         else:
             session.console.result(ready.url)
-        until_it_ends(container)
+        until_it_ends(members)
         session.console.log("the endpoint was stopped")
     return Outcome()
 
 
-def _check_models(models: str, *, model: bool, raw: bool, serverless: bool) -> None:
+def _check_several(said: Containers, *, direct: bool, raw: bool) -> None:
+    if raw and said.several:
+        raise UsageError(
+            f"--raw is the own port of one container, and there are {len(said.images)}", hint="leave --raw out"
+        )
+    if direct and not said.several:
+        raise UsageError("--mode direct is for several containers, and there is one", hint="byoc serve IMAGE IMAGE")
+
+
+def _many(given: str, *, model: bool, several: bool, raw: bool, serverless: bool) -> Path | None:
+    """Return the folder of many models; None for an endpoint whose containers have one each.
+
+    Raises:
+        UsageError: it is none, or does not go with what else was said.
+
+    """
+    from byoc_cli.local.hosting import models_of
+
     reasons = {
         "--model is one of one model": model,
+        "several images have one model each": several,
         "--raw has no local endpoint, which loads them": raw,
         "--serverless has one model": serverless,
     }
-    if models and (found := [reason for reason, given in reasons.items() if given]):
+    if given and (found := [reason for reason, said in reasons.items() if said]):
         raise UsageError(f"--models makes an endpoint of many models\n{found[0]}", hint="leave one of them out")
+    return models_of(given)
 
 
-def _request(
-    session: Session, project: Project, image: str, port: int, model: str, models_folder: str
-) -> EndpointRequest:
+def _name(found: Sequence[Definition]) -> str:
+    """Name the endpoint by the last image: that is whose answer a caller gets."""
     from byoc_cli import image_ref
-    from byoc_cli.local.hosting import EndpointRequest, check_multi_model, model_of, models_of
     from byoc_cli.local.runs import new_job_name
 
-    models = models_of(models_folder)
-    path = None if models else model_of(project, model)
-    reference, found = session.image(image, project)
-    if models:
-        check_multi_model(found, reference)
-    elif path is None:
-        session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
-    short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
-    return EndpointRequest(
-        name=new_job_name(short), image=found, reference=reference, model=path, models=models, port=port
-    )
+    reference = found[-1].reference
+    return new_job_name("endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short)
+
+
+def _announce(session: Session, request: EndpointRequest) -> None:
+    if request.models and request.resources.gpus != "none":
+        session.console.warn("SageMaker documents GPUs with many models only for Triton's container (H-35)")
+    for each in request.containers:
+        who = f"{each.hostname} is " if len(request.containers) > 1 else ""
+        what = f"models of {request.models}" if request.models else f"model {each.model or '(none)'}"
+        size = f", serverless with {request.serverless} MB" if request.serverless else ""
+        session.console.log(f"endpoint {request.name}: {who}{each.reference} serve, {what}{size}")
+    if request.asynchronous:
+        session.console.log(_asynchronous_words(request.asynchronous))
 
 
 def _asynchronous_words(config: AsyncInferenceConfig) -> str:

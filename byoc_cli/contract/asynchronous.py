@@ -175,12 +175,16 @@ def too_large(location: str, size: int) -> str:
     return f"{location} has {size:,} bytes; an asynchronous request has at most {MAX_INPUT_BYTES:,} (1 GB, H-50)"
 
 
+def no_length(container: str) -> str:
+    """Say that an answer came in chunks."""
+    return f"The response from container {container} {NO_LENGTH}"
+
+
 def expired(ttl: float) -> str:
     """Say that a request waited too long."""
     return f"The request was not begun within its RequestTTLSeconds ({ttl:g} s)."
 
 
-NO_LENGTH = "The response from container primary did not specify the required Content-Length header"
-"""What the endpoint says of an answer in chunks."""
+NO_LENGTH = "did not specify the required Content-Length header"
 NO_LENGTH_HINT = "an asynchronous endpoint takes no answer in chunks: let the container send a Content-Length (H-50)"
 ENDED = "The endpoint ended before the request was begun."

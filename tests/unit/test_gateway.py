@@ -21,7 +21,7 @@ from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from tests.fakes import Told
 from tests.unit.gateway_world import NAME, World, chunked, eventually, on, world
 from tests.unit.test_endpoint import drop, half, reply
@@ -50,7 +50,6 @@ def test_h16_of_a_call_s_headers_the_documented_ones_arrive_and_nothing_else(loc
         "Accept": "application/json",
         "X-Amzn-SageMaker-Custom-Attributes": "a=b; c",
         "X-Amzn-SageMaker-Target-Variant": "AllTraffic",
-        "X-Amzn-SageMaker-Target-Container-Hostname": "second",
         "X-Amzn-SageMaker-Inference-Id": "id-1",
         "X-Amzn-SageMaker-Enable-Explanations": "`true`",
         "X-Amzn-SageMaker-Inference-Component": "component",
@@ -337,15 +336,15 @@ def test_a_container_that_is_stopped_need_not_be_healthy() -> None:
 
 
 def test_h13_a_connection_that_takes_long_is_said_once() -> None:
-    class Slow(Upstream):
+    class Slow(Upstreams):
         async def ping(self, method: str = "GET") -> tuple[int, str]:  # noqa: ARG002 - the base class has it
-            self.accept_seconds = 0.3
+            self.all[0].accept_seconds = 0.3
             return 200, ""
 
     async def watch() -> None:
-        settings = Settings(NAME, "127.0.0.1:1", ping_interval=0.01)
-        async with Slow(settings) as upstream:
-            health = Health(upstream, settings, told)
+        settings = Settings(NAME, ("127.0.0.1:1",), ping_interval=0.01)
+        async with Slow(settings) as upstreams:
+            health = Health(upstreams, settings, told)
             health.start()
             await asyncio.sleep(0.1)
             await health.stop()

@@ -24,7 +24,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import answers
 from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.places import Found, Places, S3Door, path_of
 from tests.fakes import Told
 from tests.unit.gateway_world import NAME, World, chunked, eventually, world
@@ -212,7 +212,7 @@ def test_describe_endpoint_shows_it(local: Here) -> None:
 
 
 def test_settings_go_to_another_process_as_they_are() -> None:
-    settings = Settings("e", "127.0.0.1:8080", asynchronous=AsyncInferenceConfig("s3://a/b", "file:///ü", 7))
+    settings = Settings("e", ("127.0.0.1:8080",), asynchronous=AsyncInferenceConfig("s3://a/b", "file:///ü", 7))
     assert Settings.from_json(settings.to_json()) == settings
 
 
@@ -411,10 +411,11 @@ class Clock(asyncio.SelectorEventLoop):
 
 
 class Held:
-    """A container that answers nobody."""
+    """A container that answers nobody, and an endpoint's only one."""
 
     def __init__(self) -> None:
         self.asked = 0
+        self.all = [self]
 
     @asynccontextmanager
     async def invoke(self, *_: object) -> AsyncIterator[None]:
@@ -429,7 +430,7 @@ def test_h50_a_request_that_waits_too_long_expires(tmp_path: Path) -> None:
 
     async def run() -> None:
         loop = cast("Clock", asyncio.get_running_loop())
-        queue = Queue(config, Account("e", "r", "0"), cast("Upstream", held), Places(None), told)
+        queue = Queue(config, Account("e", "r", "0"), cast("Upstreams", held), Places(None), told)
         queue.accept({}, b"at work")
         short = queue.accept({"X-Amzn-SageMaker-RequestTTLSeconds": "60"}, b"x")
         long = queue.accept({}, b"x")

@@ -74,9 +74,9 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
     outputs = [Output(source, request.out, request.assemble) for source in request.inputs]
     with (
         held(request.out),
-        serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, container),
+        serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, members),
     ):
-        job = _Job(request, outputs, container, progress)
+        job = _Job(request, outputs, members[0].container, progress)
         parameters, end = job.run(ready)
         described = {
             "TransformJobName": request.hosted.name,

@@ -8,23 +8,23 @@ from contextlib import suppress
 
 from byoc_cli.contract import hosting
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.progress import Progress
 
 
 class Health:
-    """Whether the container passes its pings; `serving` is False until somebody says that it is ready.
+    """Whether the containers pass their pings; `serving` is False until somebody says that it is ready.
 
-    `on_ending` is called when the container is about to be stopped.
+    `on_ending` is called when a container is about to be stopped.
     """
 
-    def __init__(self, upstream: Upstream, settings: Settings, progress: Progress) -> None:
+    def __init__(self, upstreams: Upstreams, settings: Settings, progress: Progress) -> None:
         self.serving = False
         self.healthy = True
         self.on_ending: Callable[[], object] = bool
         self._quiet = False
-        self._slow_to_accept = False
-        self._upstream = upstream
+        self._slow_to_accept: set[str] = set()
+        self._upstreams = upstreams
         self._interval = settings.ping_interval
         self._progress = progress
         self._task: asyncio.Task[None] | None = None
@@ -58,7 +58,7 @@ class Health:
         while True:
             due = max(due + self._interval, clock())
             await asyncio.sleep(due - clock())
-            self._saw(*await self._upstream.ping())
+            self._saw(*await self._upstreams.ping())
 
     def _saw(self, status: int, why: str) -> None:
         healthy = status == 200
@@ -72,9 +72,10 @@ class Health:
                     "answer /ping within 2 s at any time, also while an invocation runs (H-10)",
                 )
         self.healthy = healthy
-        if self._upstream.accept_seconds > hosting.ACCEPT_SECONDS and not self._slow_to_accept:
-            self._slow_to_accept = True
-            self._progress.warn(
-                f"the container took {self._upstream.accept_seconds * 1e3:.0f} ms to accept a connection",
-                f"SageMaker waits {hosting.ACCEPT_SECONDS * 1e3:.0f} ms (H-13)",
-            )
+        for each in self._upstreams.all:
+            if each.accept_seconds > hosting.ACCEPT_SECONDS and each.hostname not in self._slow_to_accept:
+                self._slow_to_accept.add(each.hostname)
+                self._progress.warn(
+                    f"{each.who} took {each.accept_seconds * 1e3:.0f} ms to accept a connection",
+                    f"SageMaker waits {hosting.ACCEPT_SECONDS * 1e3:.0f} ms (H-13)",
+                )

@@ -16,7 +16,7 @@ from byoc_cli.local.gateway.models import Models
 from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.server import Server
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.places import Places, S3Door
 from byoc_cli.local.progress import Progress
 
@@ -37,14 +37,14 @@ async def serve(
     `s3` is asked by asynchronous requests only.
     """
     with closing(Capture(Path(settings.capture))) if settings.capture else nullcontext() as capture:
-        async with Upstream(settings) as upstream:
-            health = Health(upstream, settings, progress)
+        async with Upstreams(settings) as upstreams:
+            health = Health(upstreams, settings, progress)
             config = settings.asynchronous
-            queue = Queue(config, settings.account, upstream, Places(s3), progress) if config else None
+            queue = Queue(config, settings.account, upstreams, Places(s3), progress) if config else None
             if queue:
                 health.on_ending = queue.close
-            models = Models(settings, upstream, progress) if settings.models else None
-            server = Server(settings, upstream, health, progress, capture, queue, models)
+            models = Models(settings, upstreams.all[0], progress) if settings.models else None
+            server = Server(settings, upstreams, health, progress, capture, queue, models)
             # A body goes on as it is; nobody reads an access log.
             connections = web.Server(server.handle, auto_decompress=False, access_log=None)
             loop = asyncio.get_running_loop()

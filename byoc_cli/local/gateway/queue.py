@@ -15,8 +15,10 @@ from byoc_cli.contract import asynchronous
 from byoc_cli.contract.asynchronous import AsyncInferenceConfig, AsyncRequest
 from byoc_cli.contract.invocation import Account, ServiceError
 from byoc_cli.errors import ByocError
+from byoc_cli.local.gateway.chain import Chain
+from byoc_cli.local.gateway.refusal import Refused
 from byoc_cli.local.gateway.threads import in_thread
-from byoc_cli.local.gateway.upstream import ERROR_BYTES, Body, Upstream, read, why
+from byoc_cli.local.gateway.upstream import Body, Upstreams
 from byoc_cli.local.places import Draft, Places, Reader
 from byoc_cli.local.progress import Progress
 
@@ -40,15 +42,15 @@ class _Failed(Exception):
 
 
 class Queue:
-    """Sends requests to the container, so many at once; for one event loop. A `closed` one begins no more."""
+    """Sends requests to the containers, so many at once; for one event loop. A `closed` one begins no more."""
 
     def __init__(
-        self, config: AsyncInferenceConfig, account: Account, upstream: Upstream, places: Places, progress: Progress
+        self, config: AsyncInferenceConfig, account: Account, upstreams: Upstreams, places: Places, progress: Progress
     ) -> None:
         self.closed = False
         self._config = config
         self._account = account
-        self._upstream = upstream
+        self._upstreams = upstreams
         self._places = places
         self._progress = progress
         self._waiting: dict[str, tuple[AsyncRequest, asyncio.TimerHandle]] = {}
@@ -154,24 +156,22 @@ class Queue:
     async def _post(self, request: AsyncRequest, source: _Source, draft: Draft) -> str:
         """Give the answer's content type."""
         headers = {**request.headers, "Content-Length": str(source.size)}
+        chain = Chain(self._account, self._upstreams.all)
         try:
-            async with asyncio.timeout(request.timeout), self._upstream.invoke(source.body(), headers) as answer:
-                await self._check(answer)
+            async with asyncio.timeout(request.timeout), chain.invoke(source.body(), headers) as answer:
+                await chain.check(answer)
+                if answer.content_length is None:
+                    said = asynchronous.no_length(chain.container.hostname)
+                    raise _Failed("ModelError", said, hint=asynchronous.NO_LENGTH_HINT)
                 async for part in answer.content.iter_chunked(_CHUNK):
                     await in_thread(partial(draft.write, part))
         except TimeoutError:
-            raise _Failed.of(self._account.timed_out(request.timeout)) from None
+            raise _Failed.of(chain.late(request.timeout)) from None
+        except Refused as refused:
+            raise _Failed.of(refused.error) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise source.failed or _Failed.of(self._account.no_answer(why(error))) from error
+            raise source.failed or _Failed.of(chain.broken(error)) from error
         return answer.headers.get("Content-Type", "")
-
-    async def _check(self, answer: aiohttp.ClientResponse) -> None:
-        """See that it is an answer (H-18), and that it says its length."""
-        if not 200 <= answer.status < 300:
-            text = (await read(answer, ERROR_BYTES)).decode(errors="replace")
-            raise _Failed.of(self._account.model_error(answer.status, text))
-        if answer.content_length is None:
-            raise _Failed("ModelError", asynchronous.NO_LENGTH, hint=asynchronous.NO_LENGTH_HINT)
 
     async def _fail(self, request: AsyncRequest, failed: _Failed) -> None:
         more = [failed.cause] * bool(failed.cause) + [f"hint: {failed.hint}"] * bool(failed.hint)

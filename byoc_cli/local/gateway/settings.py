@@ -13,15 +13,19 @@ from byoc_cli.local.account import ACCOUNT
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` where the container answers ("HOST:PORT"), `capture` a file or "".
+    """`name` is the EndpointName, `upstreams` where its containers are (HOST:PORT), in their order.
 
+    `hostnames` is what several containers are called, `direct` whether a call names the one it is for, else it goes
+    through all of them (H-32). `capture` is a file or "".
     Of an endpoint of many models `models` is the folder of their archives, `unpacked` that of what is unpacked of them.
     `max_payload` is in bytes, of a request and of an answer; the rest are seconds. With `asynchronous` it takes
     asynchronous requests, and no others (H-50).
     """
 
     name: str
-    upstream: str
+    upstreams: tuple[str, ...]
+    hostnames: tuple[str, ...] = (hosting.PRIMARY,)
+    direct: bool = False
     capture: str = ""
     region: str = "us-east-1"
     models: str = ""
@@ -47,5 +51,6 @@ class Settings:
     def from_json(text: str) -> Settings:
         """Read what `to_json` wrote."""
         given = json.loads(text)
+        given |= {name: tuple(given[name]) for name in ("upstreams", "hostnames")}
         config = given.pop("asynchronous")
         return Settings(**given, asynchronous=AsyncInferenceConfig(**config) if config else None)

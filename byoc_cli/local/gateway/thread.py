@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
@@ -27,7 +28,7 @@ class ThreadGateway:
         self._up = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, settings: Settings, container: str) -> None:  # noqa: ARG002 - this process sees the container's end
+    def begin(self, settings: Settings, containers: Sequence[str]) -> None:  # noqa: ARG002 - this process sees their end
         self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
         self._thread.start()
         self._up.wait()

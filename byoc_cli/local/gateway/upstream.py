@@ -1,11 +1,11 @@
-"""The container's side of the local endpoint: invocations over connections that stay open, pings over new ones."""
+"""The containers' side of the local endpoint: invocations over connections that stay open, pings over new ones."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -21,20 +21,22 @@ _IDLE_SECONDS = 1.0
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _HEADER_BYTES = 64 * 1024
 ERROR_BYTES = 64 * 1024  # of an answer that is none
+LARGE_BYTES = 1 << 20  # more than that is not read, or written, at once
 
 Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
 
 class Upstream:
-    """Talks to one container; for one event loop.
+    """Talks to one container, which is at `address`; for one event loop.
 
     `accept_seconds` is what the slowest connection took so far (H-13).
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, address: str, hostname: str, ping_timeout: float) -> None:
+        self.hostname = hostname
         self.accept_seconds = 0.0
-        self._ping_timeout = settings.ping_timeout
-        self._base = f"http://{settings.upstream}"
+        self._ping_timeout = ping_timeout
+        self._base = f"http://{address}"
         self._invocations = self._session(
             # All come at the same time, none is held back (H-25).
             aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
@@ -43,6 +45,11 @@ class Upstream:
         trace.on_connection_create_start.append(self._connecting)
         trace.on_connection_create_end.append(self._connected)
         self._pings = self._session(aiohttp.TCPConnector(limit=0, force_close=True), trace_configs=[trace])
+
+    @property
+    def who(self) -> str:
+        """What the container is called in a message."""
+        return "the container" if self.hostname == hosting.PRIMARY else self.hostname
 
     @staticmethod
     def _session(connector: aiohttp.TCPConnector, **more: Any) -> aiohttp.ClientSession:
@@ -101,7 +108,7 @@ class Upstream:
         except aiohttp.ClientConnectorError:
             return 0, "nothing answers on the port"
         except (aiohttp.ClientError, OSError) as error:
-            return 0, why(error)
+            return 0, why(error, self.who)
 
     async def _connecting(self, _: object, context: SimpleNamespace, __: object) -> None:
         context.start = asyncio.get_running_loop().time()
@@ -110,15 +117,46 @@ class Upstream:
         self.accept_seconds = max(self.accept_seconds, asyncio.get_running_loop().time() - context.start)
 
 
-def why(error: BaseException) -> str:
+class Upstreams:
+    """An endpoint's containers, in their order; for one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.all = [
+            Upstream(address, hostname, settings.ping_timeout)
+            for address, hostname in zip(settings.upstreams, settings.hostnames, strict=True)
+        ]
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for upstream in self.all:
+            await self._open.enter_async_context(upstream)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def ping(self, method: str = "GET") -> tuple[int, str]:
+        """Ask all at once: as `Upstream.ping`, of the first that is not well; of several it is named."""
+        seen = await asyncio.gather(*(upstream.ping(method) for upstream in self.all))
+        if len(self.all) == 1:
+            return seen[0]
+        for upstream, (status, why_not) in zip(self.all, seen, strict=True):
+            if status != 200:
+                return status, f"{upstream.hostname}: {why_not or f'/ping answers {status}, not 200'}"
+        return 200, ""
+
+
+def why(error: BaseException, who: str) -> str:
     """Say what a container did wrong, for people."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return "nothing answers on the container's port"
+        return f"nothing answers on {who}'s port"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"the container does not speak HTTP\n{error.message}"
+        return f"{who} does not speak HTTP\n{error.message}"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the container broke off in the middle of its answer"
-    return "the container closed the connection without an answer"
+        return f"{who} broke off in the middle of its answer"
+    return f"{who} closed the connection without an answer"
 
 
 async def read(answer: aiohttp.ClientResponse, most: int) -> bytes:

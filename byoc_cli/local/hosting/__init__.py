@@ -1,26 +1,30 @@
-"""An endpoint on this machine: the container started as SageMaker starts it, the model read-only (H-01 to H-12)."""
+"""An endpoint on this machine: its containers started as SageMaker starts them, the models read-only (H-01 to H-12)."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine, Thing
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.hosting import members as together
 from byoc_cli.local.hosting import unpacked
-from byoc_cli.local.hosting.container import remove_rest, start, upstream, wait_until_ready
+from byoc_cli.local.hosting.container import Member
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
     MORE_MEMORY,
     TRANSFORM_KIND,
+    Definition,
     Endpoint,
     EndpointFailed,
     EndpointRequest,
@@ -29,7 +33,7 @@ from byoc_cli.local.hosting.request import (
     models_of,
 )
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.places import S3Door
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
@@ -39,10 +43,13 @@ __all__ = [
     "KIND",
     "MODEL_LABEL",
     "TRANSFORM_KIND",
+    "Definition",
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "Member",
     "check_multi_model",
+    "containers_of",
     "model_of",
     "models_of",
     "port_of",
@@ -58,8 +65,8 @@ __all__ = [
 @contextmanager
 def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
-) -> Iterator[tuple[Endpoint, Container]]:
-    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07).
+) -> Iterator[tuple[Endpoint, Sequence[Member]]]:
+    """Give an endpoint that is ready, and its containers; end it: SIGTERM, 30 s, SIGKILL (H-07).
 
     `s3` is for an asynchronous one.
     """
@@ -69,7 +76,7 @@ def serving(
         unpacked.folder(project, request),
     ):
         callers_port = listener.getsockname()[1] if listener else 0
-        container, follower = start(engine, project, request, progress, callers_port)
+        members = together.start(engine, project, request, progress, callers_port)
         local: Gateway | None = None
         answered = False
         try:
@@ -77,29 +84,27 @@ def serving(
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
                 local = ThreadGateway(listener, progress, s3)
-                local.begin(_settings(project, request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
+                local.begin(_settings(project, request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts, callers_port)
             if local:
                 local.ready()
-            interrupts.on_signal(lambda: _stop(container, progress, local), container.kill)
+            interrupts.on_signal(lambda: _stop(members, progress, local), lambda: together.kill(members))
             interrupts.check()
             answered = True
-            yield ready, container
+            yield ready, members
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise
         finally:
             if not answered:
-                container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
-            elif container.exited() is None:
+                together.kill(members)  # they have nothing to finish, and may not heed SIGTERM yet
+            elif not all(member.exited() for member in members):
                 if not interrupts.signal:
-                    _stop(container, progress, local)
-                container.wait()
+                    _stop(members, progress, local)
+                together.wait_for_all(members)
             if local:
                 local.end()
-            follower.join()
-            container.remove()
-            remove_rest(engine, request.name)
+            together.remove(engine, members)
         interrupts.check()
 
 
@@ -115,22 +120,23 @@ def serve_detached(
         callers_port = listener.getsockname()[1] if listener else 0
         # Now, so that it is up by the time the container is.
         local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
-        container: Container | None = None
+        members: list[Member] = []
         try:
-            container, follower = start(engine, project, request, progress, callers_port)
+            members = together.start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(project, request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
+                local.begin(_settings(project, request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts, callers_port)
             if local:
                 local.ready()
         except BaseException:
             if local:
                 local.end()
-            if container:
-                container.remove()
-                remove_rest(engine, request.name)
+            if members:
+                together.kill(members)
+                together.remove(engine, members)
             raise
-    follower.let_go()
+    for member in members:
+        member.follower.let_go()
     return ready
 
 
@@ -153,10 +159,12 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         yield listener
 
 
-def _settings(project: Project, request: EndpointRequest, container: Container) -> Settings:
+def _settings(project: Project, request: EndpointRequest, members: Sequence[Member]) -> Settings:
     return Settings(
         name=request.name,
-        upstream=upstream(container, request),
+        upstreams=tuple(member.address for member in members),
+        hostnames=tuple(member.hostname for member in members),
+        direct=request.direct,
         max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
@@ -166,32 +174,43 @@ def _settings(project: Project, request: EndpointRequest, container: Container) 
     )
 
 
-def until_it_ends(container: Container) -> None:
-    """Wait in the foreground; the container's own end is a failure, unless somebody asked for it.
+def until_it_ends(members: Sequence[Member]) -> None:
+    """Wait in the foreground; a container's own end is a failure, unless somebody asked for it.
 
     Raises:
-        EndpointFailed: it ended by itself.
+        EndpointFailed: one ended by itself.
 
     """
-    exit_ = container.wait()
-    if not container.was_signalled():
+    member, exit_ = together.first_to_end(members)
+    if not member.container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
-    if not container.was_signalled():
+    if not member.container.was_signalled():
         memory = "it ran out of memory\n" if exit_.out_of_memory else ""
         raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
+            f"{member.who} ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
             hint=MORE_MEMORY if exit_.out_of_memory else "",
         )
 
 
 def running(engine: Engine, project: Project) -> list[Thing]:
-    """Return the project's running endpoints, the newest first."""
+    """Return the project's running endpoints, the newest first: of each its first container."""
     found = [
         thing
         for thing in engine.things(project=project.id)
         if thing.type == "container" and thing.kind == KIND and port_of(thing)
     ]
-    return sorted(found, key=lambda thing: thing.created, reverse=True)
+    oldest = {thing.job: thing for thing in sorted(found, key=lambda thing: thing.created, reverse=True)}
+    return sorted(oldest.values(), key=lambda thing: thing.created, reverse=True)
+
+
+def containers_of(engine: Engine, endpoint: Thing) -> dict[str, Container]:
+    """Return the containers of an endpoint, of which `endpoint` is one, by their hostnames ("" of an only one)."""
+    things = [thing for thing in engine.things(project=endpoint.project) if thing.type == "container"]
+    found = [thing for thing in things if thing.job == endpoint.job and thing.running]
+    # An engine lists the newest first, and may know only the second in which each was made.
+    found.reverse()
+    found.sort(key=lambda thing: thing.created)
+    return {thing.labels.get(HOST_LABEL, ""): engine.container(thing.id) for thing in found}
 
 
 def port_of(thing: Thing) -> int | None:
@@ -208,21 +227,26 @@ def state_of(thing: Thing) -> str:
     return words.get(status.word(int(port), thing.job), "unreachable")
 
 
-def stop(engine: Engine, project: Project, thing: Thing) -> None:
-    """Stop a running container as SageMaker would, and remove what belongs to it."""
-    container = engine.container(thing.id)
-    container.stop(hosting.STOP_GRACE_SECONDS)
-    container.remove()
+def stop(engine: Engine, project: Project, things: Sequence[Thing]) -> None:
+    """Stop an endpoint's running containers as SageMaker would, and remove what belongs to it."""
+    containers = [engine.container(thing.id) for thing in things]
+    stops = [partial(container.stop, hosting.STOP_GRACE_SECONDS) for container in containers]
+    side_by_side(*stops, abandon=lambda: None)
+    for container in containers:
+        container.remove()
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
-    if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
+    first = things[0]
+    if (port := int(first.labels.get(PORT_LABEL, 0))) and status.word(port, first.job):
         status.wait_until_gone(port)
-    if thing.job:
-        unpacked.remove(unpacked.place_of(project, thing.job))  # a local endpoint that was killed did not
-    remove_rest(engine, thing.job)
+    if first.job:
+        unpacked.remove(unpacked.place_of(project, first.job))  # a local endpoint that was killed did not
+    for rest in engine.things(project=first.project):  # containers that ended before, a network, volumes
+        if rest.job == first.job:
+            engine.remove(rest)
 
 
-def _stop(container: Container, progress: Progress, local: Gateway | None) -> None:
+def _stop(members: Sequence[Member], progress: Progress, local: Gateway | None) -> None:
     if local:
         local.ending()
     progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
-    container.stop(hosting.STOP_GRACE_SECONDS)
+    together.stop_rest(members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,24 @@ MORE_MEMORY = "fewer workers (one is advised where it is serverless), or a large
 
 
 @dataclass(frozen=True)
+class Definition:
+    """CreateModel's ContainerDefinition; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+
+    `hostname` is what one of several is called.
+    """
+
+    image: Image
+    reference: str
+    model: Path | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = hosting.PRIMARY
+
+
+@dataclass(frozen=True)
 class EndpointRequest:
-    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+    """What CreateEndpoint would be told; a call goes through all `containers`, or, with `direct`, to the one it names.
 
-    `models` is a folder of archives in its place, for an endpoint of many models (H-35).
-
+    `models` is a folder of archives, for an endpoint of many models (H-35): the one container has no other model.
     `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
     `startup_timeout` is in seconds, None for the platform's own.
     `serverless` is its memory in MB, 0 for an endpoint that has an instance, whose size `resources` are.
@@ -34,11 +47,9 @@ class EndpointRequest:
     """
 
     name: str
-    image: Image
-    reference: str
-    model: Path | None
+    containers: Sequence[Definition]
+    direct: bool = False
     port: int = hosting.PORT
-    environment: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     serverless: int = 0
     network_isolation: bool = False
@@ -50,6 +61,11 @@ class EndpointRequest:
     region: str = "us-east-1"
     kind: str = KIND
     asynchronous: AsyncInferenceConfig | None = None
+
+    @property
+    def network(self) -> str:
+        """What the network of its containers is called."""
+        return f"byoc-{self.name}"
 
     @property
     def seconds_to_start(self) -> float:
@@ -65,17 +81,21 @@ class EndpointRequest:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers; `url` is where its invocations go."""
+    """An endpoint that answers; `url` is where its invocations go.
+
+    `container` and `model` are those of the first of its `containers`.
+    """
 
     name: str
     container: str
     url: str
     model: str
-    ready_seconds: float = 0.0
+    ready_seconds: float
+    containers: Sequence[Mapping[str, str]]
 
 
 class EndpointFailed(ByocError):
-    """The container died, or never answered /ping."""
+    """A container died, or never answered /ping."""
 
 
 def model_of(project: Project, given: str) -> Path | None:

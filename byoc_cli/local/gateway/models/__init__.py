@@ -3,7 +3,7 @@
 `store.py` has their files, `api.py` asks the container, `cache.py` decides which of them it has loaded.
 """
 
-from byoc_cli.local.gateway.models.cache import ModelFailed, Models
+from byoc_cli.local.gateway.models.cache import Models
 from byoc_cli.local.gateway.models.store import Store
 
-__all__ = ["ModelFailed", "Models", "Store"]
+__all__ = ["Models", "Store"]

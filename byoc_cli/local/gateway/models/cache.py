@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,22 +13,13 @@ from pathlib import Path
 import aiohttp
 
 from byoc_cli.contract import hosting, multi_model
-from byoc_cli.contract.invocation import ServiceError
+from byoc_cli.local.gateway.chain import sendable
 from byoc_cli.local.gateway.models.api import Api
 from byoc_cli.local.gateway.models.store import NoArchive, NoSuchModel, Store
+from byoc_cli.local.gateway.refusal import Refused
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import Upstream, why
 from byoc_cli.local.progress import Progress
-
-_LARGE = 1 << 20
-
-
-class ModelFailed(Exception):
-    """A model cannot be loaded, or not now."""
-
-    def __init__(self, error: ServiceError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 @dataclass(eq=False)
@@ -93,7 +83,7 @@ class Models:
         """Post to a model (H-40), which is loaded before if it is not; the caller limits the time.
 
         Raises:
-            ModelFailed: it cannot be loaded.
+            Refused: it cannot be loaded.
             aiohttp.ClientError: nothing is there, or it closed the connection.
 
         """
@@ -104,8 +94,7 @@ class Models:
             async with (
                 self._held(target) as model,
                 self._upstream.invoke(
-                    # The loop is not held by one large write.
-                    io.BytesIO(body) if len(body) > _LARGE else body,
+                    sendable(body),
                     headers,
                     multi_model.invoke_path(model.name),
                 ) as answer,
@@ -157,7 +146,7 @@ class Models:
                 await self._post_with_room(model)
         except BaseException as error:
             self._drop(model)
-            failed = error if isinstance(error, ModelFailed) else self._failure(model, error)
+            failed = error if isinstance(error, Refused) else self._failure(model, error)
             if failed is None:
                 raise
             if not isinstance(error, NoSuchModel):
@@ -168,17 +157,17 @@ class Models:
             f"model {model.target} loaded in {took - start:.2f} s (unpacking {unpacked - start:.2f} s) as {model.name}"
         )
 
-    def _failure(self, model: _Model, error: BaseException) -> ModelFailed | None:
+    def _failure(self, model: _Model, error: BaseException) -> Refused | None:
         key = self._store.key(model.target)
         if isinstance(error, NoSuchModel):
-            return ModelFailed(self._account.no_such_model(key, str(error)))
+            return Refused(self._account.no_such_model(key, str(error)))
         if isinstance(error, NoArchive):
-            return ModelFailed(self._account.no_archive(key, str(error)))
+            return Refused(self._account.no_archive(key, str(error)))
         if isinstance(error, TimeoutError):
             cause = f"model {model.target} was not loaded within {self._settings.load_timeout:g} s: given up"
-            return ModelFailed(self._account.not_ready(cause))
+            return Refused(self._account.not_ready(cause))
         if isinstance(error, aiohttp.ClientError | OSError):
-            return ModelFailed(self._account.no_answer(f"loading model {model.target}\n{why(error)}"))
+            return Refused(self._account.no_answer(f"loading model {model.target}\n{why(error, self._upstream.who)}"))
         return None
 
     async def _post_with_room(self, model: _Model) -> None:
@@ -194,7 +183,7 @@ class Models:
         if not (200 <= status < 300 or status == multi_model.LOADED_ALREADY):
             alone = "\nno other model is loaded that could be unloaded" if status == multi_model.NO_MEMORY else ""
             cause = f"the container answered {status} to POST /models for {model.target}\n{said.strip() or '(nothing)'}"
-            raise ModelFailed(self._account.model_error(status, said, cause=cause + alone))
+            raise Refused(self._account.model_error(status, said, cause=cause + alone))
 
     async def _post(self, model: _Model) -> tuple[int, str]:
         model.posted = asyncio.get_running_loop().create_future()

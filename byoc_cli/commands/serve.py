@@ -30,6 +30,7 @@ EXAMPLES = """
   byoc serve
   byoc serve --detach && byoc predict cat.png && byoc stop
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
+  byoc serve --watch
 """
 
 
@@ -61,6 +62,9 @@ def serve(
             metavar="FILE", help="Append each request and its answer, as data capture does.", show_default=False
         ),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Let a new container take over when the model or the image changes.")
+    ] = False,
 ) -> Outcome:
     """Serve a model as SageMaker does: `IMAGE serve`, the model read-only at /opt/ml/model, ready when /ping is 200.
 
@@ -70,12 +74,22 @@ def serve(
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
+    With --watch a new container is started beside the old one when the model (without --model: the last run) or the
+    image is another, and takes over when /ping is 200; else the old one stays. The URL is the same, no request is lost.
+
     With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
     """
-    from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting import live, serve_detached, until_it_ends
+    from byoc_cli.local.hosting.watching import Watch, follow
 
     if raw and data_capture:
         raise UsageError("--raw has no data capture", hint="leave one of them out")
+    if raw and watch:
+        raise UsageError(
+            "--raw has no --watch\neach container has its own port: callers would lose it", hint="leave one of them out"
+        )
+    if detach and watch:
+        raise UsageError("--watch is for the foreground, where it says what it does", hint="leave --detach out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     session.reference(image, project)
@@ -97,14 +111,18 @@ def serve(
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    with serving(session.engine, project, request, session.console) as (ready, container):
+    watched = Watch(session.engine, project, request, model) if watch else None
+    with live(session.engine, project, request, session.console) as (ready, one):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
         if session.console.as_json:
             session.console.json(_data(ready))
         else:
             session.console.result(ready.url)
-        until_it_ends(container)
+        if watched:
+            follow(one, watched, session.console)
+        else:
+            until_it_ends(one.container)
         session.console.log("the endpoint was stopped")
     return Outcome()
 

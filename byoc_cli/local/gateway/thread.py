@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from concurrent.futures import Future
 
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
@@ -53,6 +54,12 @@ class ThreadGateway:
         """Let callers through: the container has passed its first ping."""
         if self._loop and self._health:
             self._loop.call_soon_threadsafe(self._health.start)
+
+    def move(self, port: int) -> Future[None]:
+        """Let callers through to another container, which is ready; done when the one before has answered its own."""
+        assert self._loop
+        assert self._health
+        return asyncio.run_coroutine_threadsafe(self._health.move(port), self._loop)
 
     def ending(self) -> None:
         """Say no more of its health: the container is being stopped, and answers what it has begun."""

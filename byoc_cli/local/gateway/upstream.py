@@ -24,6 +24,26 @@ _HEADER_BYTES = 64 * 1024
 Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
 
+class _Target:
+    """Where a container answers, and how many invocations are at work there."""
+
+    def __init__(self, port: int) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._running = 0
+
+    def __enter__(self) -> Self:
+        self._running += 1
+        self.idle.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if not self._running:
+            self.idle.set()
+
+
 class Upstream:
     """Talks to one container; for one event loop.
 
@@ -33,7 +53,7 @@ class Upstream:
     def __init__(self, settings: Settings) -> None:
         self.accept_seconds = 0.0
         self._ping_timeout = settings.ping_timeout
-        self._base = f"http://127.0.0.1:{settings.upstream}"
+        self._target = _Target(settings.upstream)
         self._invocations = self._session(
             # All come at the same time, none is held back (H-25).
             aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
@@ -65,6 +85,11 @@ class Upstream:
         await self._invocations.close()
         await self._pings.close()
 
+    async def move(self, port: int) -> None:
+        """Send all that comes from now on to another container; returns when the one before has given its answers."""
+        before, self._target = self._target, _Target(port)
+        await before.idle.wait()
+
     @asynccontextmanager
     async def invoke(self, body: Body, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post to /invocations; the caller limits the time, and reads the answer as it comes.
@@ -73,10 +98,11 @@ class Upstream:
             aiohttp.ClientError: nothing is there, or it closed the connection.
 
         """
-        async with self._invocations.post(
-            self._base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
-        ) as answer:
-            yield answer
+        with self._target as target:
+            async with self._invocations.post(
+                target.base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                yield answer
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most (H-10)."""
@@ -85,7 +111,7 @@ class Upstream:
                 asyncio.timeout(self._ping_timeout),
                 self._pings.request(
                     method,
-                    self._base + hosting.PING_PATH,
+                    self._target.base + hosting.PING_PATH,
                     headers={"User-Agent": hosting.PING_USER_AGENT},
                     allow_redirects=False,
                 ) as answer,

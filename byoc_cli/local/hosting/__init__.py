@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,9 +11,9 @@ from byoc_cli.engine.types import Container, Engine, Thing
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.gateway import status
-from byoc_cli.local.gateway.process import Gateway, Launch, log_file
-from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.gateway.process import Launch, log_file
 from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
+from byoc_cli.local.hosting.live import Live, settings_of, until_it_ends
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
@@ -37,6 +36,8 @@ __all__ = [
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "Live",
+    "live",
     "model_of",
     "port_of",
     "running",
@@ -49,44 +50,29 @@ __all__ = [
 
 
 @contextmanager
-def serving(
+def live(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
-) -> Iterator[tuple[Endpoint, Container]]:
+) -> Iterator[tuple[Endpoint, Live]]:
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
     with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
-        callers_port = listener.getsockname()[1] if listener else 0
-        container, follower = start(engine, project, request, progress, callers_port)
-        local: Gateway | None = None
-        answered = False
+        one = Live(engine, project, progress, interrupts, listener)
         try:
-            if listener:
-                from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
-
-                local = ThreadGateway(listener, progress)
-                local.begin(_settings(request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
-            if local:
-                local.ready()
-            interrupts.on_signal(lambda: _stop(container, progress, local), container.kill)
-            interrupts.check()
-            answered = True
-            yield ready, container
+            yield one.begin(request), one
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise
         finally:
-            if not answered:
-                container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
-            elif container.exited() is None:
-                if not interrupts.signal:
-                    _stop(container, progress, local)
-                container.wait()
-            if local:
-                local.end()
-            follower.join()
-            container.remove()
-            remove_rest(engine, request.name)
+            one.end()
         interrupts.check()
+
+
+@contextmanager
+def serving(
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+) -> Iterator[tuple[Endpoint, Container]]:
+    """Give the same to whom one container is enough."""
+    with live(engine, project, request, progress) as (ready, one):
+        yield ready, one.container
 
 
 def serve_detached(
@@ -101,8 +87,8 @@ def serve_detached(
         try:
             container, follower = start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts, callers_port)
+                local.begin(settings_of(request, container), container.id)
+            ready = wait_until_ready(container, request, follower, interrupts.check, callers_port)
             if local:
                 local.ready()
         except BaseException:
@@ -110,7 +96,7 @@ def serve_detached(
                 local.end()
             if container:
                 container.remove()
-                remove_rest(engine, request.name)
+                remove_rest(engine, container.name)
             raise
     follower.let_go()
     return ready
@@ -135,39 +121,15 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         yield listener
 
 
-def _settings(request: EndpointRequest, container: Container) -> Settings:
-    return Settings(
-        name=request.name,
-        upstream=container.port(hosting.PORT),
-        capture=str(request.capture or ""),
-        region=request.region,
-    )
-
-
-def until_it_ends(container: Container) -> None:
-    """Wait in the foreground; the container's own end is a failure, unless somebody asked for it.
-
-    Raises:
-        EndpointFailed: it ended by itself.
-
-    """
-    exit_ = container.wait()
-    if not container.was_signalled():
-        time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
-    if not container.was_signalled():
-        raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
-        )
-
-
 def running(engine: Engine, project: Project) -> list[Thing]:
-    """Return the project's running endpoints, the newest first."""
+    """Return the project's running endpoints, the newest first; of one that is being updated its first container."""
     found = [
         thing
         for thing in engine.things(project=project.id)
         if thing.type == "container" and thing.kind == KIND and thing.running and hosting.PORT in thing.ports
     ]
-    return sorted(found, key=lambda thing: thing.created, reverse=True)
+    found.sort(key=lambda thing: thing.created, reverse=True)
+    return list({thing.job: thing for thing in found}.values())
 
 
 def port_of(thing: Thing) -> int | None:
@@ -192,11 +154,4 @@ def stop(engine: Engine, thing: Thing) -> None:
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
     if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
         status.wait_until_gone(port)
-    remove_rest(engine, thing.job)
-
-
-def _stop(container: Container, progress: Progress, local: Gateway | None) -> None:
-    if local:
-        local.ending()
-    progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
-    container.stop(hosting.STOP_GRACE_SECONDS)
+    remove_rest(engine, thing.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.hosting.request import MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
-from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import indented
@@ -31,7 +30,7 @@ def start(
 ) -> tuple[Container, Follower]:
     """Make and start the container; whatever fails here leaves nothing behind."""
     marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
-    name = f"byoc-{request.name}"
+    name = request.stem
     local = {PORT_LABEL: str(callers_port)} if callers_port else {}
     spec = ContainerSpec(
         image=request.image.id,
@@ -54,7 +53,7 @@ def start(
         container.start()
     except BaseException as error:
         if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
-            labels.remove_job(engine, project, request.name)
+            _remove_made(engine, project, request)
         if isinstance(error, CannotStart):
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
             raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
@@ -67,7 +66,7 @@ def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, s
     if request.model and request.model.is_dir():
         return Mount(paths.MODEL, str(request.model), read_only=True)
     # An engine mounts no anonymous volume read-only.
-    volume = engine.create_volume(_model_volume(request.name), marks)
+    volume = engine.create_volume(_model_volume(request.stem), marks)
     if request.model is None:
         return Mount(paths.MODEL, volume, read_only=True)
     # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
@@ -75,7 +74,7 @@ def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, s
         ContainerSpec(
             request.image.id,
             [hosting.COMMAND],
-            f"byoc-{request.name}-model",
+            f"{request.stem}-model",
             marks,
             mounts=[Mount(paths.MODEL, volume)],
         )
@@ -104,17 +103,20 @@ def wait_until_ready(
     container: Container,
     request: EndpointRequest,
     follower: Follower,
-    interrupts: Interrupts,
+    check: Callable[[], None],
     callers_port: int,
 ) -> Endpoint:
-    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
+    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11).
+
+    `check` is called all the time, and raises when there is nothing to wait for any more.
+    """
     own = request.port if request.raw else 0
     port = own or container.port(hosting.PORT)
     last_look = 0.0
 
     def alive() -> None:
         nonlocal last_look
-        interrupts.check()
+        check()
         # The output ends when the container does: no need to ask the engine at each ping, but once a second.
         if follower.ended or time.monotonic() - last_look > 1:
             last_look = time.monotonic()
@@ -150,11 +152,18 @@ def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
     )
 
 
-def remove_rest(engine: Engine, name: str) -> None:
-    """Remove what an endpoint has beside its container."""
-    engine.remove_network(f"byoc-{name}")
-    engine.remove_volume(_model_volume(name))
+def _remove_made(engine: Engine, project: Project, request: EndpointRequest) -> None:
+    """Remove what was being made; a container that it was to take over from has other names."""
+    for thing in engine.things(project=project.id):
+        if thing.job == request.name and (thing.name == request.stem or thing.name.startswith(f"{request.stem}-")):
+            engine.remove(thing)
 
 
-def _model_volume(name: str) -> str:
-    return f"byoc-{name}-model"
+def remove_rest(engine: Engine, container: str) -> None:
+    """Remove what an endpoint has beside its container of that name."""
+    engine.remove_network(container)
+    engine.remove_volume(_model_volume(container))
+
+
+def _model_volume(container: str) -> str:
+    return f"{container}-model"

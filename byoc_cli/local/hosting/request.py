@@ -22,7 +22,8 @@ MODEL_LABEL = "byoc.model"
 class EndpointRequest:
     """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
-    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70;
+    `update` is 0, or counts the containers that take the place of the first one.
     """
 
     name: str
@@ -38,6 +39,12 @@ class EndpointRequest:
     capture: Path | None = None
     region: str = "us-east-1"
     kind: str = KIND
+    update: int = 0
+
+    @property
+    def stem(self) -> str:
+        """What its container and network are called; the names of all else begin with it."""
+        return f"byoc-{self.name}" + (f"-update-{self.update}" if self.update else "")
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,14 @@ class EndpointFailed(ByocError):
     """The container died, or never answered /ping."""
 
 
+def model_place(project: Project, given: str) -> Path | None:
+    """Return where the model is, or would be; None without any."""
+    if given:
+        return Path(given).expanduser().resolve()
+    run = runs.latest(project)
+    return run.model.resolve() if run and run.model.is_dir() else None
+
+
 def model_of(project: Project, given: str) -> Path | None:
     """Return the model to serve: the one given, else the last completed run's; None where there is none.
 
@@ -62,11 +77,8 @@ def model_of(project: Project, given: str) -> Path | None:
         UsageError: the one given is neither a folder nor a gzip-compressed tar (H-03).
 
     """
-    if not given:
-        run = runs.latest(project)
-        return run.model.resolve() if run and run.model.is_dir() else None
-    path = Path(given).expanduser().resolve()
-    if path.is_dir():
+    path = model_place(project, given)
+    if path is None or path.is_dir():
         return path
     if not path.is_file():
         raise UsageError(

@@ -26,6 +26,7 @@ ROWS: Mapping[str, Row] = {
     "pipe": Row(rows_pipe.pipe, "a Pipe channel of 8 GiB into a container"),
     "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
     "gateway-p50": Row(rows_gateway.p50, "/invocations through the local endpoint of byoc serve"),
+    "endpoint-load": Row(rows_gateway.load, "32 clients for 60 s through the local endpoint of byoc serve"),
     "collect": Row(rows_byoc.collect, "collecting a model of 1 GiB"),
     "push": Row(rows_push.push, "pushing 1 GiB of 8 layers, and again; memory", rows_push.missing),
     "cifar10": Row(rows_container.cifar10, "100 steps of the bundled container: accuracy and time"),

@@ -78,18 +78,25 @@ class Client:
             return 0, "nothing answers on the port"
         return answer.status_code, ""
 
-    def wait_until_ready(self, timeout: float, alive: Callable[[], None]) -> float:
+    def wait_until_ready(
+        self,
+        timeout: float,
+        alive: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> float:
         """Poll /ping until it answers 200; returns the seconds that took. `alive` raises when waiting is in vain.
 
         Raises:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
 
         """
-        start = time.monotonic()
+        start = clock()
         while True:
             alive()
             status, why = self.ping()
-            waited = time.monotonic() - start
+            waited = clock() - start
             if status == 200:
                 return waited
             if waited >= timeout:
@@ -99,7 +106,7 @@ class Client:
                     hint=f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
                 )
             # Quickly at first: most servers are up within a second.
-            time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
+            sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
 
     def invoke(
         self, body: bytes, *, content_type: str, accept: str = "", headers: Mapping[str, str] | None = None

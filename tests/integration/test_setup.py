@@ -49,7 +49,8 @@ def shell(sandbox: Path, home: dict[str, str]) -> Shell:
     """Run a line of bash with the set-up's functions loaded, in the sandbox."""
 
     def run(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        load = 'for piece in common apt env engine buildx base_image data; do . "$LIB/$piece.sh"; done; step_begin test'
+        pieces = "common apt env engine buildx base_image data sdk_v2"
+        load = f'for piece in {pieces}; do . "$LIB/$piece.sh"; done; step_begin test'
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"{load}\n{line}"],
             env=home | {"REPO": str(sandbox), "LIB": str(LIBRARY), **variables},

@@ -131,16 +131,18 @@ def test_without_a_model_given_it_is_the_last_run_s(engine: FakeEngine, project:
 
 def test_a_model_that_is_being_written_is_waited_for(engine: FakeEngine, project: Project, model: Path) -> None:
     watch = watching(engine, project, str(model))
-    sizes = iter([10, 20, 30])
-    pauses = []
+    sizes = iter([10, 20, 30, 40, 50])
+    pauses: list[int] = []
+    told = []
 
     def pause() -> None:
         pauses.append(1)
         if size := next(sizes, None):
             (model / "1" / "weights").write_text("x" * size)
 
-    assert watch.accept(watch.settled(pause, lambda: None)) == "model"
-    assert len(pauses) == 4, "three writes, and one look that sees no other"
+    assert watch.accept(watch.settled(pause, lambda: told.append(len(pauses)))) == "model"
+    assert len(pauses) == 6, "five writes, and one look that sees no other"
+    assert told == [4], "it is said once that something is waited for"
 
 
 def test_a_change_that_is_undone_is_none(engine: FakeEngine, project: Project, model: Path) -> None:

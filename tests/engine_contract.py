@@ -12,6 +12,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Callable, Generator, Iterator
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def _greet(box: Box) -> Printed:
     return 0
 
 
+def _who(box: Box) -> Printed:
+    yield "stdout", f"{box.user or '0:0'}\n".encode()
+    return 0
+
+
 def _room(box: Box) -> Printed:
     yield "stdout", f"{box.cpus} {box.memory} {box.shm_size}\n".encode()
     return 0
@@ -99,7 +105,7 @@ def _stubborn(box: Box) -> Printed:
 
 
 def _listen(box: Box) -> Printed:
-    with socket.create_server(("127.0.0.1", box.port(8080))) as server:
+    with socket.create_server((box.address, box.port(8080))) as server:
         server.settimeout(0.05)
         yield "stdout", b"ready\n"
         while True:
@@ -137,6 +143,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
     "read": (_read, "cat /opt/ml/input/config/a.json"),
     "write": (_write, "cd /opt/ml/model && mkdir 1 && printf abc > 1/weights && ln -s 1/weights link"),
     "greet": (_greet, 'echo "$GREETING from $(hostname)"'),
+    "who": (_who, "echo $(id -u):$(id -g)"),
     "room": (_room, _ROOM),
     "polite": (_polite, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"),
     "stubborn": (_stubborn, "trap '' TERM; echo ready; while :; do sleep 0.05; done"),
@@ -673,6 +680,12 @@ class EngineContract:
         container.remove()
         assert {thing.name for thing in engine.things(project=project)} == set(made)
 
+    def test_a_container_runs_as_the_image_says_or_as_asked(self, make: Callable[..., Container]) -> None:
+        for user, seen in (("", b"0:0\n"), ("123456:123457", b"123456:123457\n")):
+            container = make("who", user=user)
+            container.start()
+            assert _of("stdout", list(container.output())) == seen
+
     # -- ports -------------------------------------------------------------------------------------------------------
 
     def test_a_published_port_answers_on_this_machine(
@@ -692,6 +705,23 @@ class EngineContract:
 
         assert _eventually(ask) == b"hello"
         container.kill()
+
+    def test_an_isolated_container_answers_at_its_own_address(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project}, internal=True)
+        container = make("listen", network=name)
+        assert container.address(name) == "", "it has not been started"
+        container.start()
+        assert next(container.output()) == ("stdout", b"ready\n")
+        with socket.create_connection((str(ip_interface(container.address(name)).ip), 8080), timeout=5) as connection:
+            assert connection.recv(5) == b"hello"
+        assert container.address("another") == ""
+        container.kill()
+        container.wait()
+        assert _eventually(lambda: container.address(name) == "")
+        engine.remove_network(name)
 
     def test_a_port_that_another_container_holds(self, make: Callable[..., Container]) -> None:
         first = make("listen", ports={8080: 0})

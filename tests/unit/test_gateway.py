@@ -138,6 +138,20 @@ def test_h21_more_than_25_mb_is_refused_as_the_platform_does(local: World, in_ch
     assert local.invocations == []
 
 
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_h21_a_serverless_endpoint_takes_4_mb(in_chunks: bool) -> None:
+    with world(max_payload=hosting.SERVERLESS_MAX_PAYLOAD_BYTES) as local:
+        body = b"x" * (4 * MB + 1)
+        got = post(local, iter([body[:-1], body[-1:]]) if in_chunks else body)
+        assert (got.status_code, got.json()) == (413, {"message": "HTTP content length exceeded 4194304 bytes."})
+        assert got.headers["x-byoc-cause"] == "the request is larger than 4 MB (H-21)"
+        assert post(local, iter([body[1:]]) if in_chunks else body[1:]).status_code == 200
+        assert len(local.invocations) == 1
+        local.server.answers = [reply(200, body)]
+        got = post(local)
+        assert got.headers["x-byoc-cause"] == "the answer is larger than 4 MB (H-22)"
+
+
 def test_h21_more_than_6_mb_is_said_once(local: World) -> None:
     for _ in range(2):
         assert post(local, b"x" * (6 * MB + 1)).status_code == 200
@@ -330,7 +344,7 @@ def test_h13_a_connection_that_takes_long_is_said_once() -> None:
             return 200, ""
 
     async def watch() -> None:
-        settings = Settings(NAME, 1, ping_interval=0.01)
+        settings = Settings(NAME, "127.0.0.1:1", ping_interval=0.01)
         async with Slow(settings) as upstream:
             health = Health(upstream, settings, told)
             health.start()
@@ -420,7 +434,7 @@ def test_after_a_move_the_next_go_to_the_new_one_and_the_old_one_gives_what_it_b
     assert begun.wait(30)
     other = Server()
     other.answers = [on("/invocations", reply(200, b'"new"'))]
-    answered = local.gateway.move(other.http.server_port)
+    answered = local.gateway.move(f"127.0.0.1:{other.http.server_port}")
     assert eventually(lambda: post(local).json() == "new", 30)
     assert not answered.done()
     go_on.set()
@@ -437,7 +451,7 @@ def test_a_move_with_nothing_at_work_is_done_at_once_and_the_new_one_is_healthy(
         local.server.answers = [reply(503)]
         assert eventually(lambda: status.word(local.port, NAME) == "Unhealthy", 30)
         other = Server()
-        local.gateway.move(other.http.server_port).result(30)
+        local.gateway.move(f"127.0.0.1:{other.http.server_port}").result(30)
         assert eventually(lambda: status.word(local.port, NAME) == "InService", 30)
         assert eventually(lambda: any(what == "GET /ping" for what, _ in other.asked), 30)
         local.gateway.end()

@@ -35,10 +35,10 @@ class Health:
             self.serving = True
             self._task = asyncio.get_running_loop().create_task(self._watch())
 
-    async def move(self, port: int) -> None:
+    async def move(self, address: str) -> None:
         """Let callers through to another container, which is ready; returns when the one before has answered them."""
         self.healthy = True
-        await self._upstream.move(port)
+        await self._upstream.move(address)
 
     def ending(self) -> None:
         """Say no more: a container that stops need not answer."""

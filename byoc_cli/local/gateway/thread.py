@@ -55,11 +55,11 @@ class ThreadGateway:
         if self._loop and self._health:
             self._loop.call_soon_threadsafe(self._health.start)
 
-    def move(self, port: int) -> Future[None]:
+    def move(self, address: str) -> Future[None]:
         """Let callers through to another container, which is ready; done when the one before has answered its own."""
         assert self._loop
         assert self._health
-        return asyncio.run_coroutine_threadsafe(self._health.move(port), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._health.move(address), self._loop)
 
     def ending(self) -> None:
         """Say no more of its health: the container is being stopped, and answers what it has begun."""

@@ -27,8 +27,8 @@ Body = bytes | io.BytesIO | AsyncIterator[bytes]
 class _Target:
     """Where a container answers, and how many invocations are at work there."""
 
-    def __init__(self, port: int) -> None:
-        self.base = f"http://127.0.0.1:{port}"
+    def __init__(self, address: str) -> None:
+        self.base = f"http://{address}"
         self.idle = asyncio.Event()
         self.idle.set()
         self._running = 0
@@ -85,9 +85,9 @@ class Upstream:
         await self._invocations.close()
         await self._pings.close()
 
-    async def move(self, port: int) -> None:
+    async def move(self, address: str) -> None:
         """Send all that comes from now on to another container; returns when the one before has given its answers."""
-        before, self._target = self._target, _Target(port)
+        before, self._target = self._target, _Target(address)
         await before.idle.wait()
 
     @asynccontextmanager

@@ -126,7 +126,7 @@ def running(engine: Engine, project: Project) -> list[Thing]:
     found = [
         thing
         for thing in engine.things(project=project.id)
-        if thing.type == "container" and thing.kind == KIND and thing.running and hosting.PORT in thing.ports
+        if thing.type == "container" and thing.kind == KIND and port_of(thing)
     ]
     found.sort(key=lambda thing: thing.created, reverse=True)
     return list({thing.job: thing for thing in found}.values())

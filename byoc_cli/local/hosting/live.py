@@ -14,8 +14,8 @@ from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
-from byoc_cli.local.hosting.request import Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.hosting.container import remove_rest, start, upstream, wait_until_ready
+from byoc_cli.local.hosting.request import MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -107,7 +107,7 @@ class Live:
             self._remove(new)
             raise
         old, self._current = self._current, new
-        answered = self._local.move(new.container.port(hosting.PORT))
+        answered = self._local.move(upstream(new.container, request))
         assert old
         self._progress.log(f"the new container answers from now on, ready after {ready.ready_seconds:.2f} s")
         self._retire(old, answered)
@@ -180,7 +180,8 @@ def settings_of(request: EndpointRequest, container: Container) -> Settings:
     """Return what a local endpoint before a container has to know."""
     return Settings(
         name=request.name,
-        upstream=container.port(hosting.PORT),
+        upstream=upstream(container, request),
+        max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
     )
@@ -197,6 +198,8 @@ def until_it_ends(container: Container) -> None:
     if not container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
     if not container.was_signalled():
+        memory = "it ran out of memory\n" if exit_.out_of_memory else ""
         raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
+            f"the container ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
+            hint=MORE_MEMORY if exit_.out_of_memory else "",
         )

@@ -118,6 +118,14 @@ def test_moved_env_is_not_trusted(finished_env: Path, shell: Shell, tmp_path: Pa
     assert shell("env_trusted", REPO=str(elsewhere)).returncode != 0
 
 
+def test_an_sdk_that_is_half_made_or_another_one_is_not_trusted(finished_env: Path, shell: Shell) -> None:
+    made = 'mkdir -p "$SDK_VENV/bin"; ln -sf /bin/true "$SDK_VENV/bin/python"'
+    assert shell(f"{made}; sdk_trusted").returncode != 0, "it has no stamp"
+    assert shell('sdk_fingerprint >"$SDK_STAMP"; sdk_trusted').returncode == 0
+    assert shell("SDK_REQUIREMENT='sagemaker==2.240'; sdk_trusted").returncode != 0
+    assert shell('ln -sf /gone/python3 "$SDK_VENV/bin/python"; sdk_trusted').returncode != 0
+
+
 def test_python_is_one_that_runs(shell: Shell, tmp_path: Path) -> None:
     """A version manager's stand-in answers to a name that it has no version for."""
     broken = tmp_path / "bin" / "python3.13"

@@ -37,7 +37,9 @@ class Health:
 
     async def move(self, address: str) -> None:
         """Let callers through to another container, which is ready; returns when the one before has answered them."""
+        await self.stop()  # a ping of the one before says nothing of this one
         self.healthy = True
+        self._task = asyncio.get_running_loop().create_task(self._watch())
         await self._upstream.move(address)
 
     def ending(self) -> None:

@@ -85,14 +85,19 @@ class Client:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        since: float | None = None,
+        hostname: str = hosting.PRIMARY,
     ) -> float:
         """Poll /ping until it answers 200; returns the seconds that took. `alive` raises when waiting is in vain.
+
+        The time runs from `since` on (of time.monotonic), else from now on. `hostname` is what one of several
+        containers is called.
 
         Raises:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
 
         """
-        start = clock()
+        start = clock() if since is None else since
         while True:
             alive()
             status, why = self.ping()
@@ -101,9 +106,12 @@ class Client:
                 return waited
             if waited >= timeout:
                 seen = f"/ping answers {status}, not 200" if status else why
+                alone = hostname == hosting.PRIMARY
+                where, rules = (hosting.PORT, "H-10, H-12") if alone else (f"${hosting.BIND_TO_PORT}", "H-10, H-30")
                 raise ByocError(
-                    f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
-                    hint=f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
+                    f"{'the endpoint' if alone else hostname} did not become ready within {timeout:.0f} s\n{seen}\n"
+                    f"{hosting.ping_failed(hostname)}",
+                    hint=f"listen on 0.0.0.0:{where}, not on 127.0.0.1, and answer /ping with 200 ({rules})",
                 )
             # Quickly at first: most servers are up within a second.
             sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
@@ -209,7 +217,9 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
     if cause := response.headers.get(invocation.CAUSE_HEADER, ""):
         what = cause.replace(": ", "\n", 1)
     elif status:
-        what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
+        found = re.search(r"error \(\d+\) from (\S+) ", str(said.get("Message")))
+        who = found[1] if found and found[1] != hosting.PRIMARY else "the container"
+        what = f"{who} answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
     else:
         what = "the local endpoint refused the request"
     return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}")

@@ -481,6 +481,15 @@ class EngineContract:
         assert container.wait().code == 128 + signal.SIGKILL
         assert 0.9 < time.monotonic() - start < 5
 
+    def test_one_that_runs_was_not_signalled_until_it_is(self, make: Callable[..., Container], engine: Engine) -> None:
+        container = make("stubborn")
+        container.start()
+        assert not container.was_signalled()
+        assert not engine.container(container.id).was_signalled()
+        container.kill()
+        container.wait()
+        assert container.was_signalled()
+
     def test_one_that_ended_by_itself_was_not_signalled(self, make: Callable[..., Container]) -> None:
         container = make("fail")
         container.start()

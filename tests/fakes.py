@@ -606,15 +606,14 @@ def doors(engine: FakeEngine) -> Doors:
         from byoc_cli.local.gateway.thread import ThreadGateway  # late: most tests need no aiohttp
 
         class Detached(ThreadGateway):
-            def begin(self, settings: Settings, container: str) -> None:
-                super().begin(settings, container)
-                watched = engine.container(container)
+            def begin(self, settings: Settings, containers: Sequence[str]) -> None:
+                super().begin(settings, containers)
+                for watched in map(engine.container, containers):
+                    threading.Thread(target=self._watch, args=(watched,), daemon=True).start()
 
-                def watch() -> None:
-                    watched.wait()
-                    self.end()
-
-                threading.Thread(target=watch, daemon=True).start()
+            def _watch(self, container: FakeContainer) -> None:
+                container.wait()
+                self.end()
 
             def end(self) -> None:
                 super().end()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -15,6 +14,7 @@ from byoc_cli.commands.options import (
     ImageArgument,
     Outcome,
     Session,
+    choice,
     environment,
     path_of,
     refuse,
@@ -120,12 +120,12 @@ def batch(
     session.reference(image, project)
     asked = Asked(
         max_concurrent,
-        _choice(batch_strategy, "--batch-strategy", get_args(rules.BatchStrategy)) if batch_strategy else None,
+        choice(batch_strategy, "--batch-strategy", get_args(rules.BatchStrategy)) if batch_strategy else None,
         max_payload_mb,
     )
     refuse(rules.problems(rules.resolve(asked, Asked())) if None not in {max_concurrent, max_payload_mb} else [])
-    split = _choice(split_type, "--split-type", get_args(rules.SplitType))
-    assemble = _choice(assemble_with, "--assemble-with", get_args(rules.AssembleWith))
+    split = choice(split_type, "--split-type", get_args(rules.SplitType))
+    assemble = choice(assemble_with, "--assemble-with", get_args(rules.AssembleWith))
     _check_headers({"--content-type": content_type, "--accept": accept})
     variables = environment(env, None, session.console.warn)
     refuse(rules.environment_problems(variables))
@@ -148,23 +148,16 @@ def batch(
         timeout=timeout,
         retries=retries,
     )
+    (container,) = request.hosted.containers
     session.console.log(
-        f"transform job {request.hosted.name}: {request.hosted.reference} serve, model "
-        f"{request.hosted.model or '(none)'}, {len(request.inputs):,} files"
+        f"transform job {request.hosted.name}: {container.reference} serve, model "
+        f"{container.model or '(none)'}, {len(request.inputs):,} files"
     )
     described = transform(session.engine, project, request, session.console)
     session.console.log(
         f"{len(request.inputs):,} files, {described['records']:,} records in {described['seconds']:.2f} s"
     )
     return Outcome(described, lambda console: console.result(str(out)))
-
-
-def _choice(given: str, option: str, words: Sequence[str]) -> Any:
-    """Find the word that is meant; capitals do not matter."""
-    for word in words:
-        if given.lower() == word.lower():
-            return word
-    raise UsageError(f"{option} {given}: there is no such word", hint=f"{option} {'|'.join(words)}")
 
 
 def _check_headers(options: dict[str, str]) -> None:
@@ -177,7 +170,7 @@ def _check_headers(options: dict[str, str]) -> None:
 
 def _hosted(session: Session, project: Project, image: str, model: str, variables: dict[str, str]) -> EndpointRequest:
     from byoc_cli import image_ref
-    from byoc_cli.local.hosting import TRANSFORM_KIND, EndpointRequest, model_of
+    from byoc_cli.local.hosting import TRANSFORM_KIND, Definition, EndpointRequest, model_of
     from byoc_cli.local.runs import new_job_name
 
     path = model_of(project, model)
@@ -187,11 +180,8 @@ def _hosted(session: Session, project: Project, image: str, model: str, variable
     short = "transform" if reference.startswith("sha256:") else image_ref.parse(reference).short
     return EndpointRequest(
         name=new_job_name(short),
-        image=found,
-        reference=reference,
-        model=path,
+        containers=[Definition(found, reference, path, {**project.serve.environment, **variables})],
         port=0,
-        environment={**project.serve.environment, **variables},
         raw=True,  # the platform's agent, too, has nothing between itself and the container
         kind=TRANSFORM_KIND,
     )

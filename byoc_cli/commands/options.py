@@ -212,6 +212,14 @@ def _env_file(file: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
+def choice(given: str, option: str, words: Sequence[str]) -> Any:
+    """Find the word that is meant; capitals do not matter."""
+    for word in words:
+        if given.lower() == word.lower():
+            return word
+    raise UsageError(f"{option} {given}: there is no such word", hint=f"{option} {'|'.join(words)}")
+
+
 def gpus(value: str) -> str:
     """Check --gpus: none, all, or a count."""
     if value in {"none", "all"} or (value.isdecimal() and int(value) > 0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,7 @@ from byoc_cli.errors import ByocError, UsageError
 if TYPE_CHECKING:
     from byoc_cli.console import Console
     from byoc_cli.endpoint import Client, Response
+    from byoc_cli.engine.types import Container
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
@@ -55,6 +56,9 @@ def predict(
         list[str], typer.Option("--header", "-H", metavar="K=V", help="Another header.", show_default=False)
     ] = [],
     target_model: Annotated[str, typer.Option(metavar="NAME", help="Model of a multi-model endpoint.")] = "",
+    target_container: Annotated[
+        str, typer.Option(metavar="NAME", help="Container of an endpoint with direct invocation.", show_default=False)
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +82,7 @@ def predict(
     project = session.project()
     if output:
         _check_output(output, files, repeat)
-    headers = _headers(header, target_model)
+    headers = _headers(header, target_model, target_container)
     stdin = stdin_bytes() if "-" in files else b""
     payloads = [payload.load(file, project.predict, stdin=stdin, content_type=content_type) for file in files]
     accept = accept or project.predict.accept
@@ -100,7 +104,7 @@ def _check_output(output: Path, files: list[str], repeat: int) -> None:
         raise UsageError(f"-o {output}: there is no folder {output.parent}", hint=f"mkdir -p {output.parent}")
 
 
-def _headers(given: list[str], target_model: str) -> dict[str, str]:
+def _headers(given: list[str], target_model: str, target_container: str) -> dict[str, str]:
     from byoc_cli.endpoint import header_problem
 
     headers = {}
@@ -114,7 +118,8 @@ def _headers(given: list[str], target_model: str) -> dict[str, str]:
         if problem := header_problem(name, content):
             raise UsageError(f"--header {value}: {problem}", hint="--header NAME=VALUE")
         headers[name] = content
-    return headers | ({hosting.TARGET_MODEL_HEADER: target_model} if target_model else {})
+    targets = {hosting.TARGET_MODEL_HEADER: target_model, hosting.TARGET_CONTAINER_HEADER: target_container}
+    return headers | {name: target for name, target in targets.items() if target}
 
 
 @contextmanager
@@ -130,7 +135,7 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
     if found:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
-        with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
+        with _with_log(lambda: local_hosting.containers_of(session.engine, found[0]), hint="byoc logs"):
             yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
         return
     with _temporary(session, project) as client:
@@ -153,25 +158,20 @@ def _temporary(session: Session, project: Project) -> Iterator[Client]:
     reference, image = session.image("", project)
     session.console.log("no endpoint is running: starting one for this, with the last run's model")
     name = new_job_name(image_ref.parse(reference).short)
+    container = local_hosting.Definition(image, reference, model, project.serve.environment)
     request = local_hosting.EndpointRequest(
-        name=name,
-        image=image,
-        reference=reference,
-        model=model,
-        port=0,
-        environment=project.serve.environment,
-        resources=hosted.resources(session, instance, number),
+        name=name, containers=[container], port=0, resources=hosted.resources(session, instance, number)
     )
     quiet = session.console.muted()
-    with local_hosting.serving(session.engine, project, request, quiet) as (ready, container):
-        with _with_log(lambda: b"".join(container.logs(tail=10))), closing(endpoint.Client(ready.url)) as client:
+    with local_hosting.serving(session.engine, project, request, quiet) as (ready, members):
+        with _with_log(lambda: {"": members[0].container}), closing(endpoint.Client(ready.url)) as client:
             yield client
         session.console.log("stopping the endpoint")
 
 
 @contextmanager
-def _with_log(log, hint: str = "") -> Iterator[None]:  # type: ignore[no-untyped-def]
-    """Add the container's last lines to what went wrong with an invocation."""
+def _with_log(containers: Callable[[], Mapping[str, Container]], hint: str = "") -> Iterator[None]:
+    """Add the containers' last lines to what went wrong with an invocation; of several, each by its name."""
     from byoc_cli.endpoint import InvocationFailed
     from byoc_cli.local.output import indented
 
@@ -179,9 +179,10 @@ def _with_log(log, hint: str = "") -> Iterator[None]:  # type: ignore[no-untyped
         yield
     except InvocationFailed as error:
         time.sleep(_LOG_SECONDS)
-        with suppress(ByocError):  # it may have died, and its own byoc have removed it
-            if text := log().decode(errors="replace").strip("\r\n"):
-                error.message += f"\nthe container's last lines:\n{indented(text)}"
+        with suppress(ByocError):  # they may have died, and their own byoc have removed them
+            for name, container in containers().items():
+                if text := b"".join(container.logs(tail=10)).decode(errors="replace").strip("\r\n"):
+                    error.message += f"\n{name or 'the container'}'s last lines:\n{indented(text)}"
         error.hint = error.hint or hint
         raise
 

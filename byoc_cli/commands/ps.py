@@ -18,8 +18,8 @@ _ONLY_HOST = "algo-1"
 def ps(session: Session, all_projects: AllOption = False) -> Outcome:
     """List the jobs and endpoints of this project that are in the engine.
 
-    With --json: a list of objects with name, kind (train, endpoint or transform), host (algo-1, … of a job), state,
-    image, container, port, created, project.
+    With --json: a list of objects with name, kind (train, endpoint or transform), host (algo-1, … of a job,
+    container-1, … of an endpoint with several containers), state, image, container, port, created, project.
     """
     from byoc_cli.local import running
     from byoc_cli.local.hosting import port_of
@@ -27,11 +27,9 @@ def ps(session: Session, all_projects: AllOption = False) -> Outcome:
 
     found = running.containers(session.engine, None if all_projects else session.project())
     states = [running.state(thing) for thing in found]
-    for thing, state in zip(found, states, strict=True):
-        if state == "unreachable":
-            session.console.warn(
-                f"the local endpoint of {thing.job} is gone, its container runs on", f"byoc stop {thing.job}"
-            )
+    gone = dict.fromkeys(thing.job for thing, state in zip(found, states, strict=True) if state == "unreachable")
+    for job in gone:
+        session.console.warn(f"the local endpoint of {job} is gone, its container runs on", f"byoc stop {job}")
     rows = [
         {
             "name": thing.job,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,35 +12,47 @@ import typer
 from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
     EnvOption,
-    ImageArgument,
     Outcome,
     Session,
-    environment,
+    choice,
     refuse,
     region,
 )
+from byoc_cli.commands.serve_containers import Containers, containers, definitions, given_models
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from byoc_cli.local.hosting import Endpoint, EndpointRequest
-    from byoc_cli.project import Project
+    from byoc_cli.local.hosting import Definition, Endpoint, EndpointRequest
 
 EXAMPLES = """
   byoc serve
   byoc serve --detach && byoc predict cat.png && byoc stop
   byoc serve my-model:v2 --model ./model.tar.gz --port 9000
+  byoc serve prepare:v1 my-model:v2 --model none --model ./model.tar.gz
+  byoc serve small=my-model:v1 large=my-model:v2 --mode direct --env large:WORKERS=2
   byoc serve --watch
 """
 
 
 def serve(
     session: Session,
-    image: ImageArgument = "",
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]IMAGE...",
+            help="An image, the project's without it; or the containers of a pipeline, in their order.",
+            show_default=False,
+        ),
+    ] = [],
     model: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
-    ] = "",
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A folder, a model.tar.gz or `none`; the last run's without it. One for each of several images.",
+            show_default=False,
+        ),
+    ] = [],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", envvar="BYOC_PORT")] = hosting.PORT,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
@@ -48,6 +61,12 @@ def serve(
     env_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
     ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="serial|direct", help="Several containers one after the other, or the one that a request names."
+        ),
+    ] = "serial",
     startup_timeout: Annotated[
         float | None,
         typer.Option(
@@ -87,14 +106,21 @@ def serve(
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
     takes it for SageMaker. With --serverless a request has at most 4 MB.
 
+    Several images are the containers of one endpoint, in a row (each one's answer is the next one's request) or, with
+    --mode direct, each for itself (TargetContainerHostname names it). Each listens on the port in
+    SAGEMAKER_BIND_TO_PORT, and its image has the label that says so. They are called container-1, container-2, …, or
+    NAME; --env NAME:K=V is for one of them.
+
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
     With --watch a new container is started beside the old one when the model (without --model: the last run) or the
     image is another, and takes over when /ping is 200; else the old one stays. The URL is the same, no request is lost.
+    Of several containers all are new.
 
-    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
+    With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds,
+    containers (a list with hostname, container, image, model of each).
     """
-    from byoc_cli.local.hosting import live, serve_detached, until_it_ends
+    from byoc_cli.local.hosting import EndpointRequest, live, serve_detached, until_it_ends
     from byoc_cli.local.hosting.serverless import Asked, problems
     from byoc_cli.local.hosting.watching import Watch, follow
 
@@ -104,16 +130,22 @@ def serve(
     _check_watch(raw=raw, detach=detach, watch=watch)
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
-    session.reference(image, project)
-    variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
-    refuse(hosting.environment_problems(variables))
+    said = containers(session, project, images, model, env, env_file)
+    direct = choice(mode, "--mode", ("serial", "direct")) == "direct"
+    _check_several(said, direct=direct, raw=raw)
     instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
     if serverless is not None:
-        asked = Asked(number, instance_type, network_isolation, data_capture is not None, startup_timeout)
+        capture = data_capture is not None
+        asked = Asked(number, instance_type, network_isolation, capture, startup_timeout, len(said.images))
         refuse(problems(serverless, asked))
-    request = replace(
-        _request(session, project, image, model, port),
-        environment=variables,
+    found = definitions(session, project, said)
+    if serverless:
+        refuse(hosting.serverless_image_problems(found[0].image.size))
+    request = EndpointRequest(
+        name=_name(found),
+        containers=found,
+        direct=direct,
+        port=port,
         resources=hosted.resources(session, instance, number),
         serverless=serverless or 0,
         network_isolation=network_isolation,
@@ -123,17 +155,12 @@ def serve(
         capture=_capture_file(data_capture),
         region=region(),
     )
-    if serverless:
-        refuse(hosting.serverless_image_problems(request.image.size))
-    session.console.log(
-        f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}"
-        + (f", serverless with {serverless} MB" if serverless else "")
-    )
+    _announce(session, request)
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    watched = Watch(session.engine, project, request, model) if watch else None
+    watched = Watch(session.engine, project, request, given_models(session, project, said)) if watch else None
     with live(session.engine, project, request, session.console) as (ready, one):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
@@ -144,7 +171,7 @@ def serve(
         if watched:
             follow(one, watched, session.console)
         else:
-            until_it_ends(one.container)
+            until_it_ends(one.members)
         session.console.log("the endpoint was stopped")
     return Outcome()
 
@@ -158,17 +185,31 @@ def _check_watch(*, raw: bool, detach: bool, watch: bool) -> None:
         raise UsageError("--watch is for the foreground, where it says what it does", hint="leave --detach out")
 
 
-def _request(session: Session, project: Project, image: str, model: str, port: int) -> EndpointRequest:
+def _check_several(said: Containers, *, direct: bool, raw: bool) -> None:
+    if raw and said.several:
+        raise UsageError(
+            f"--raw is the own port of one container, and there are {len(said.images)}", hint="leave --raw out"
+        )
+    if direct and not said.several:
+        raise UsageError("--mode direct is for several containers, and there is one", hint="byoc serve IMAGE IMAGE")
+
+
+def _name(found: Sequence[Definition]) -> str:
+    """Name the endpoint by the last image: that is whose answer a caller gets."""
     from byoc_cli import image_ref
-    from byoc_cli.local.hosting import EndpointRequest, model_of
     from byoc_cli.local.runs import new_job_name
 
-    path = model_of(project, model)
-    reference, found = session.image(image, project)
-    if path is None:
-        session.console.warn("there is no trained model: /opt/ml/model is empty", "byoc local-train, or --model PATH")
-    short = "endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short
-    return EndpointRequest(name=new_job_name(short), image=found, reference=reference, model=path, port=port)
+    reference = found[-1].reference
+    return new_job_name("endpoint" if reference.startswith("sha256:") else image_ref.parse(reference).short)
+
+
+def _announce(session: Session, request: EndpointRequest) -> None:
+    for each in request.containers:
+        who = f"{each.hostname} is " if len(request.containers) > 1 else ""
+        size = f", serverless with {request.serverless} MB" if request.serverless else ""
+        session.console.log(
+            f"endpoint {request.name}: {who}{each.reference} serve, model {each.model or '(none)'}{size}"
+        )
 
 
 def _capture_file(path: Path | None) -> Path | None:

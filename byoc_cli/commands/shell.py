@@ -45,7 +45,10 @@ def shell(
         ),
     ] = [],
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Of a job's hosts this one: algo-2.", show_default=False)
+        str,
+        typer.Option(
+            metavar="HOST", help="Of a job's hosts, or an endpoint's containers, this one: algo-2.", show_default=False
+        ),
     ] = "",
 ) -> Outcome:
     """Open a shell in the container of a job or an endpoint that runs, or run a program there.

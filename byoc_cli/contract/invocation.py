@@ -6,7 +6,7 @@ The shapes are those of the API model `sagemaker-runtime`: an SDK makes its exce
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byoc_cli.contract import hosting
@@ -33,7 +33,7 @@ REQUEST_HEADERS = (
     hosting.CUSTOM_ATTRIBUTES_HEADER,
     hosting.TARGET_MODEL_HEADER,
     "X-Amzn-SageMaker-Target-Variant",
-    "X-Amzn-SageMaker-Target-Container-Hostname",
+    hosting.TARGET_CONTAINER_HEADER,
     "X-Amzn-SageMaker-Inference-Id",
     "X-Amzn-SageMaker-Enable-Explanations",
     "X-Amzn-SageMaker-Inference-Component",
@@ -51,6 +51,7 @@ RESPONSE_HEADERS = (
 _LIMITS = (
     (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
     ("X-Amzn-SageMaker-Inference-Id", "inferenceId", 64),
+    (hosting.TARGET_CONTAINER_HEADER, "targetContainerHostname", 63),
 )
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _MESSAGE_CHARACTERS = 2048
@@ -84,7 +85,9 @@ class Account:
     def _group(self) -> str:
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
-    def model_error(self, status: int, original: str, *, loaded: bool = True, cause: str = "") -> ServiceError:
+    def model_error(
+        self, status: int, original: str, *, container: str = hosting.PRIMARY, loaded: bool = True, cause: str = ""
+    ) -> ServiceError:
         """An answer that is not 2xx (H-18); `loaded` is False where its body could not be read."""
         original = original[:_MESSAGE_CHARACTERS]
         kind = "client" if 400 <= status < 500 else "server"
@@ -93,8 +96,8 @@ class Account:
         return ServiceError(
             "ModelError",
             424,
-            f"Received {kind} error ({status}) from primary {said}. See {console}#logEventViewer:group={self._group} "
-            f"in account {self.number} for more information.",
+            f"Received {kind} error ({status}) from {container} {said}. See {console}#logEventViewer:"
+            f"group={self._group} in account {self.number} for more information.",
             {
                 "OriginalStatusCode": status,
                 "OriginalMessage": original,
@@ -104,18 +107,21 @@ class Account:
             cause,
         )
 
-    def timed_out(self, seconds: float) -> ServiceError:
+    def timed_out(self, seconds: float, container: str = hosting.PRIMARY) -> ServiceError:
         """No answer in time (H-20)."""
-        return self.model_error(0, hosting.TIMED_OUT, cause=f"no answer within {seconds:g} s")
+        late = "" if container == hosting.PRIMARY else f"\n{container} had the request"
+        return self.model_error(
+            0, hosting.timed_out(container), container=container, cause=f"no answer within {seconds:g} s{late}"
+        )
 
-    def no_answer(self, cause: str) -> ServiceError:
+    def no_answer(self, cause: str, container: str = hosting.PRIMARY) -> ServiceError:
         """The container closed the connection, or does not speak HTTP."""
         said = (
             f"Amazon SageMaker could not get a response from the {self.endpoint} endpoint. This can occur when CPU or "
             "memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an "
             "instance type with more CPU capacity or memory."
         )
-        return self.model_error(0, said, cause=cause)
+        return self.model_error(0, said, container=container, cause=cause)
 
     def not_found(self, name: str) -> ServiceError:
         """Another EndpointName than this endpoint's."""
@@ -124,6 +130,35 @@ class Account:
             400,
             f"Endpoint {name} of account {self.number} not found.",
             cause=f"this endpoint's name is {self.endpoint}",
+        )
+
+    def no_target(self, hostnames: Sequence[str]) -> ServiceError:
+        """A call without TargetContainerHostname where that has to choose (H-32)."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} is a multi-container endpoint with direct invocation and requires target "
+            "container hostname header.",
+            cause=f"no container was named\nTargetContainerHostname is one of {', '.join(hostnames)} (H-32)",
+        )
+
+    def unknown_target(self, name: str, hostnames: Sequence[str]) -> ServiceError:
+        """A TargetContainerHostname that no container has (H-32)."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Target container hostname {name} does not exist in endpoint {self.endpoint}.",
+            cause=f"there is no container '{name}'\nTargetContainerHostname is one of {', '.join(hostnames)} (H-32)",
+        )
+
+    def target_not_supported(self) -> ServiceError:
+        """A TargetContainerHostname where there is nothing to choose (H-32)."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} is not a multi-container endpoint with direct invocation and does not support "
+            "target container hostname header.",
+            cause="TargetContainerHostname needs an endpoint of `byoc serve --mode direct` (H-32)",
         )
 
 

@@ -121,7 +121,7 @@ class DockerContainer:
             row = self.api.inspect_container(self.id)
             # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until
             # now, then, but for a clock of ours that is another than the engine's: the call waits for a future.
-            since, end = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"])
+            since, end = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"]) or time.time()
             until = max(end + 0.001, min(time.time(), end + 1))
             kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
                 since=f"{since:.6f}",

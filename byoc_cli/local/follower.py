@@ -11,12 +11,13 @@ from byoc_cli.local.progress import Progress
 
 
 class Follower:
-    """Reads a container's output in a thread: to the terminal, and its tail for an error."""
+    """Reads a container's output in a thread: to the terminal, with a prefix, and its tail for an error."""
 
-    def __init__(self, container: Container, progress: Progress) -> None:
+    def __init__(self, container: Container, progress: Progress, prefix: str = "") -> None:
         self.tail = Tail()
         self.ended = False
         self._progress = progress
+        self._prefix = prefix
         self._silent = False
         self._container = container
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -48,4 +49,4 @@ class Follower:
     def _sink(self, data: bytes) -> None:
         self.tail.feed(data)
         if not self._silent:
-            self._progress.output(data)
+            self._progress.output(data, self._prefix)

@@ -8,7 +8,8 @@ from byoc_cli.project import Project
 
 OWNER_LABEL = owner.OWNER_LABEL
 HOST_LABEL = "byoc.host"
-"""On a training container: which of the job's hosts it is (algo-1, …)."""
+"""On a training container: which of the job's hosts it is (algo-1, …); on one of an endpoint's several containers: what
+it is called (container-1, …)."""
 
 
 PORT_LABEL = "byoc.port"

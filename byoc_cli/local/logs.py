@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import history, hosting, labels, runs
+from byoc_cli.local.output import LineMerger, prefixed
 from byoc_cli.local.running import containers
 from byoc_cli.local.runs import Run
 from byoc_cli.project import Project
@@ -41,7 +44,7 @@ def read_logs(
     if container:
         run = _written(project, container, name)
         if run is None:
-            return engine.container(container.id).logs(tail=tail, follow=follow)
+            return _of_containers(engine, known, container, name, follow=follow, tail=tail)
     elif not name:
         run = next(iter(runs.all_runs(project)), None)
     if run is None:
@@ -52,6 +55,53 @@ def read_logs(
     if not run.log.is_file():
         raise ByocError(f"there is no log of '{run.name}'\nits container has not started", hint="byoc runs")
     return _read(run, tail)
+
+
+def _of_containers(
+    engine: Engine, known: Sequence[Thing], found: Thing, name: str, *, follow: bool, tail: int | None
+) -> Iterator[bytes]:
+    """Give a container's own log; of an endpoint with several those of all, with prefixes as on the terminal."""
+    all_ = [thing for thing in reversed(known) if thing.job == found.job and thing.kind == hosting.KIND]
+    if len(all_) < 2 or name == found.name:
+        return engine.container(found.id).logs(tail=tail, follow=follow)
+    logs = {
+        f"{thing.labels.get(labels.HOST_LABEL, thing.name)} | ": engine.container(thing.id).logs(
+            tail=tail, follow=follow
+        )
+        for thing in all_
+    }
+    return _as_they_come(logs) if follow else _one_by_one(logs)
+
+
+def _one_by_one(logs: Mapping[str, Iterator[bytes]]) -> Iterator[bytes]:
+    for prefix, log in logs.items():
+        yield prefixed(b"".join(log), prefix)
+
+
+def _as_they_come(logs: Mapping[str, Iterator[bytes]]) -> Iterator[bytes]:
+    came: queue.Queue[bytes | BaseException | None] = queue.Queue()
+
+    def read(prefix: str, log: Iterator[bytes]) -> None:
+        merger = LineMerger(lambda data: came.put(prefixed(data, prefix)))
+        try:
+            for data in log:
+                merger.feed("", data)
+            merger.close()
+            came.put(None)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            came.put(error)
+
+    for prefix, log in logs.items():
+        threading.Thread(target=read, args=(prefix, log), daemon=True).start()
+    left = len(logs)
+    while left:
+        data = came.get()
+        if isinstance(data, BaseException):
+            raise data
+        if data is None:
+            left -= 1
+        else:
+            yield data
 
 
 def _written(project: Project, container: Thing, name: str) -> Run | None:

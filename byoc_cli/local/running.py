@@ -63,10 +63,17 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind not in _SERVED and labels.orphaned(thing))
     side_by_side(
         *(partial(_end, engine, project, job, progress) for job in orphans),
-        *(partial(_stop, engine, thing) for thing in chosen if thing.job not in orphans),
+        *(partial(_stop, engine, things) for things in _by_whole(running, chosen) if things[0].job not in orphans),
         abandon=lambda: None,
     )
     return jobs
+
+
+def _by_whole(running: Sequence[Thing], chosen: Sequence[Thing]) -> list[list[Thing]]:
+    """Group what is stopped together: an endpoint's containers, of which one does not live without the others."""
+    served = dict.fromkeys(thing.job for thing in chosen if thing.kind in _SERVED)
+    endpoints = [[thing for thing in running if thing.job == job and thing.kind in _SERVED] for job in served]
+    return [*endpoints, *([thing] for thing in chosen if thing.kind not in _SERVED)]
 
 
 def _end(engine: Engine, project: Project, job: str, progress: Progress) -> None:
@@ -75,12 +82,13 @@ def _end(engine: Engine, project: Project, job: str, progress: Progress) -> None
     orphan.end(engine, project, job, progress)
 
 
-def _stop(engine: Engine, thing: Thing) -> None:
-    if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
-        hosting.stop(engine, thing)
+def _stop(engine: Engine, things: Sequence[Thing]) -> None:
+    if labels.OWNER_LABEL not in things[0].labels or labels.orphaned(things[0]):
+        hosting.stop(engine, things)
     else:
         # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
-        engine.container(thing.id).stop(_grace(thing.kind))
+        stops = [partial(engine.container(thing.id).stop, _grace(thing.kind)) for thing in things]
+        side_by_side(*stops, abandon=lambda: None)
 
 
 def _grace(kind: str) -> int:

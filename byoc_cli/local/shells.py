@@ -60,5 +60,6 @@ def shell_of(container: Container) -> str:
 
 
 def _number(host: str) -> int:
-    """algo-10 comes after algo-2."""
-    return int(host.rpartition("-")[2] or 0)
+    """algo-10 comes after algo-2; a container of an endpoint may have any name."""
+    number = host.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0

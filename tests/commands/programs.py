@@ -57,7 +57,8 @@ def serve(box: Box) -> Printed:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
             pass
 
-    with HTTPServer((box.address, box.port(8080)), Handler) as server:
+    listens = int(box.environment.get("SAGEMAKER_BIND_TO_PORT", "8080"))
+    with HTTPServer((box.address, box.port(listens)), Handler) as server:
         server.timeout = 0.02
         yield "stdout", b"serving\n"
         while not box.signals:

@@ -401,7 +401,7 @@ def endpoint(byoc: Byoc, image: FakeEngine, port: int) -> str:
     """A detached endpoint's URL."""
     ran = byoc("serve", "--detach", "--json", "--port", str(port))
     assert ran.code == 0, ran.stderr
-    assert set(ran.data) == {"endpoint", "name", "container", "model", "ready_seconds"}
+    assert set(ran.data) == {"endpoint", "name", "container", "model", "ready_seconds", "containers"}
     return str(ran.data["endpoint"])
 
 

@@ -69,7 +69,7 @@ def test_detach_predict_and_stop_from_other_shells(
     assert ran.code == 0, ran.stderr
     assert ran.seconds < 20
     data = ran.json()
-    assert set(data) == {"endpoint", "name", "container", "model", "ready_seconds"}
+    assert set(data) == {"endpoint", "name", "container", "model", "ready_seconds", "containers"}
     assert requests.get(f"{data['endpoint']}/ping", timeout=5).status_code == 200
     assert requests.post(f"{data['endpoint']}/invocations", b"x", timeout=5).status_code == 200
     assert data["endpoint"] == f"http://127.0.0.1:{free_port}"

@@ -1,10 +1,10 @@
-"""A local endpoint before a small server of this process."""
+"""A local endpoint before small servers of this process."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -22,10 +22,13 @@ NAME = "my-endpoint"
 
 
 class World:
-    """`server` is the container; `url` is where the local endpoint answers, `told` what it said."""
+    """`servers` are the containers, `server` the first; `url` is where the local endpoint answers.
 
-    def __init__(self, server: Server, settings: Settings, *, ready: bool = True) -> None:
-        self.server = server
+    `told` is what it said.
+    """
+
+    def __init__(self, servers: list[Server], settings: Settings, *, ready: bool = True) -> None:
+        self.servers, self.server = servers, servers[0]
         self.told = Told()
         self._clients: list[Any] = []
         listener = socket.socket()
@@ -33,14 +36,19 @@ class World:
         self.port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.gateway = ThreadGateway(listener, self.told)
-        self.gateway.begin(settings, "")
+        self.gateway.begin(settings, [])
         if ready:
             self.gateway.ready()
 
     @property
     def invocations(self) -> list[dict[str, str]]:
-        """The headers of what came to /invocations."""
-        return [headers for what, headers in self.server.asked if what == "POST /invocations"]
+        """The headers of what came to the first container's /invocations."""
+        return self.invocations_of(0)
+
+    def invocations_of(self, index: int) -> list[dict[str, str]]:
+        """The headers of what came to a container's /invocations."""
+        asked = self.servers[index].asked
+        return [headers for what, headers in asked if what == "POST /invocations"]
 
     def boto(self, config: Config | None = None) -> Any:
         """An SDK's client of it."""
@@ -60,15 +68,17 @@ class World:
         for client in self._clients:
             client.close()
         self.gateway.end()
-        self.server.close()
+        for server in self.servers:
+            server.close()
 
 
 @contextmanager
-def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
+def world(*, ready: bool = True, hostnames: Sequence[str] = ("primary",), **changes: Any) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
-    server = Server()
-    settings = replace(Settings(NAME, f"127.0.0.1:{server.http.server_port}"), **({"ping_interval": 3600.0} | changes))
-    made = World(server, settings, ready=ready)
+    servers = [Server() for _ in hostnames]
+    upstreams = tuple(f"127.0.0.1:{server.http.server_port}" for server in servers)
+    settings = Settings(NAME, upstreams, tuple(hostnames))
+    made = World(servers, replace(settings, **({"ping_interval": 3600.0} | changes)), ready=ready)
     try:
         yield made
     finally:

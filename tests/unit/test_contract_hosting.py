@@ -50,6 +50,52 @@ def test_limits_that_everything_else_takes_from_here() -> None:
     assert (hosting.STOP_GRACE_SECONDS, hosting.MAX_PAYLOAD_BYTES) == (30, 26_214_400)
 
 
+def test_h30_each_of_several_containers_has_ports_of_its_own() -> None:
+    ports = [hosting.bind_variables(index) for index in range(hosting.MAX_CONTAINERS)]
+    taken: list[int] = []
+    for variables in ports:
+        assert list(variables) == ["SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_SAFE_PORT_RANGE"]
+        first, last = map(int, variables["SAGEMAKER_SAFE_PORT_RANGE"].split("-"))
+        taken += [int(variables["SAGEMAKER_BIND_TO_PORT"]), *range(first, last + 1)]
+    assert len(taken) == len(set(taken))
+    assert 8080 not in taken
+    assert max(taken) < 32768, "below those that the kernel gives to whoever calls"
+
+
+@pytest.mark.parametrize("labels", [{}, {hosting.BIND_LABEL: "false"}, {hosting.BIND_LABEL: "True"}])
+def test_h31_what_create_model_says_without_the_label(labels: dict[str, str]) -> None:
+    assert hosting.label_problem("x:1", labels) == (
+        "Your Ecr Image x:1 does not contain required "
+        "com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true Docker label(s)."
+    )
+    assert hosting.label_problem("x:1", labels | {hosting.BIND_LABEL: "true"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "problems"),
+    [
+        ([hosting.hostname(index) for index in range(15)], []),
+        (["a", "A-1", "x" * 63], []),
+        (["a"] * 16, ["16 containers; an endpoint has at most 15", "container 'a': 16 have this name"]),
+        (["", "a"], ["container '': a name is up to 63"]),
+        (
+            ["-a", "a-", "a_b", "x" * 64],
+            ["container '-a'", "container 'a-'", "container 'a_b'", f"container '{'x' * 64}'"],
+        ),
+    ],
+)
+def test_h32_names_of_containers(names: list[str], problems: list[str]) -> None:
+    found = hosting.hostname_problems(names)
+    assert len(found) == len(problems)
+    assert all(said.startswith(problem) for said, problem in zip(found, problems, strict=True))
+
+
+def test_h27_which_of_several_never_gets_ready() -> None:
+    assert hosting.ping_failed("container-2") == (
+        "The container-2 for production variant AllTraffic did not pass the ping health check."
+    )
+
+
 def test_h65_an_image_of_a_serverless_endpoint_has_at_most_10_gb() -> None:
     assert hosting.serverless_image_problems(10_737_418_240) == []
     (problem,) = hosting.serverless_image_problems(10_737_418_241)

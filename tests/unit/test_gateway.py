@@ -21,7 +21,7 @@ from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from tests.fakes import Told
 from tests.unit.gateway_world import NAME, World, chunked, eventually, on, world
 from tests.unit.test_endpoint import Server, drop, half, reply
@@ -51,7 +51,6 @@ def test_h16_of_a_call_s_headers_the_documented_ones_arrive_and_nothing_else(loc
         "X-Amzn-SageMaker-Custom-Attributes": "a=b; c",
         "X-Amzn-SageMaker-Target-Model": "m.tar.gz",
         "X-Amzn-SageMaker-Target-Variant": "AllTraffic",
-        "X-Amzn-SageMaker-Target-Container-Hostname": "second",
         "X-Amzn-SageMaker-Inference-Id": "id-1",
         "X-Amzn-SageMaker-Enable-Explanations": "`true`",
         "X-Amzn-SageMaker-Inference-Component": "component",
@@ -338,15 +337,15 @@ def test_a_container_that_is_stopped_need_not_be_healthy() -> None:
 
 
 def test_h13_a_connection_that_takes_long_is_said_once() -> None:
-    class Slow(Upstream):
+    class Slow(Upstreams):
         async def ping(self, method: str = "GET") -> tuple[int, str]:  # noqa: ARG002 - the base class has it
-            self.accept_seconds = 0.3
+            self.all[0].accept_seconds = 0.3
             return 200, ""
 
     async def watch() -> None:
-        settings = Settings(NAME, "127.0.0.1:1", ping_interval=0.01)
-        async with Slow(settings) as upstream:
-            health = Health(upstream, settings, told)
+        settings = Settings(NAME, ("127.0.0.1:1",), ping_interval=0.01)
+        async with Slow(settings) as upstreams:
+            health = Health(upstreams, settings, told)
             health.start()
             await asyncio.sleep(0.1)
             await health.stop()
@@ -434,7 +433,7 @@ def test_after_a_move_the_next_go_to_the_new_one_and_the_old_one_gives_what_it_b
     assert begun.wait(30)
     other = Server()
     other.answers = [on("/invocations", reply(200, b'"new"'))]
-    answered = local.gateway.move(f"127.0.0.1:{other.http.server_port}")
+    answered = local.gateway.move([f"127.0.0.1:{other.http.server_port}"])
     assert eventually(lambda: post(local).json() == "new", 30)
     assert not answered.done()
     go_on.set()
@@ -451,7 +450,7 @@ def test_a_move_with_nothing_at_work_is_done_at_once_and_the_new_one_is_healthy(
         local.server.answers = [reply(503)]
         assert eventually(lambda: status.word(local.port, NAME) == "Unhealthy", 30)
         other = Server()
-        local.gateway.move(f"127.0.0.1:{other.http.server_port}").result(30)
+        local.gateway.move([f"127.0.0.1:{other.http.server_port}"]).result(30)
         assert eventually(lambda: status.word(local.port, NAME) == "InService", 30)
         assert eventually(lambda: any(what == "GET /ping" for what, _ in other.asked), 30)
         local.gateway.end()

@@ -14,11 +14,11 @@ import pytest
 
 from byoc_cli.errors import ByocError
 from byoc_cli.local.gateway import status
-from byoc_cli.local.gateway.__main__ import LogProgress, wait_for_end
+from byoc_cli.local.gateway.__main__ import LogProgress, stop_others, wait_for_end
 from byoc_cli.local.gateway.process import ProcessGateway, log_file
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.project import Project
-from tests.fakes import FakeContainer, FakeEngine
+from tests.fakes import FakeContainer, FakeEngine, Told
 from tests.unit.gateway_world import eventually
 from tests.unit.test_running import start, until_stopped
 
@@ -37,7 +37,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_settings_go_to_another_process_as_they_are() -> None:
-    settings = Settings("e", "127.0.0.1:8080", capture="/tmp/ü", ping_interval=0.5)
+    settings = Settings("e", ("127.0.0.1:8080",), capture="/tmp/ü", ping_interval=0.5)
     assert Settings.from_json(settings.to_json()) == settings
     assert "\n" not in settings.to_json()
 
@@ -45,7 +45,7 @@ def test_settings_go_to_another_process_as_they_are() -> None:
 def test_one_that_does_not_start_is_told_with_its_last_words(listener: socket.socket, tmp_path: Path) -> None:
     port = int(listener.getsockname()[1])
     gateway = ProcessGateway(listener, tmp_path / "log")
-    gateway.begin(Settings("e", "127.0.0.1:1", capture="/nowhere/file"), "no container")
+    gateway.begin(Settings("e", ("127.0.0.1:1",), capture="/nowhere/file"), ["no-container"])
     with pytest.raises(ByocError) as caught:
         gateway.ready()
     assert caught.value.message.startswith("the local endpoint did not start\n")
@@ -79,6 +79,24 @@ def test_the_end_of_a_container_is_seen(tmp_path: Path, gone: str) -> None:
     assert not watched.is_alive()
     wait_for_end(lambda: engine, container.id)  # at once: it is known to have ended
     container.remove()
+
+
+def test_h32_the_end_of_one_of_several_containers_is_the_end_of_all(tmp_path: Path) -> None:
+    engine, told = FakeEngine(tmp_path), Told()
+    engine.add_image("x:1", {"train": until_stopped})
+    project = Project(root=engine.files, image="x")
+    one, two, other = (
+        start(engine, project, name, kind="endpoint", owner="") for name in ("container-1", "container-2", "other")
+    )
+    hostnames = {one.id: "container-1", two.id: "container-2"}
+    one.stop(1)
+    stop_others(engine, hostnames, one.id, told)
+    assert two.exited()
+    assert other.exited() is None
+    assert told.logs == ["container-1 ended: stopping container-2"]
+    stop_others(engine, hostnames, one.id, told)  # nothing is left to stop
+    assert len(told.logs) == 1
+    other.stop(1)
 
 
 def test_an_engine_that_goes_away_is_waited_for(tmp_path: Path) -> None:

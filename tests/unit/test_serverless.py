@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from byoc_cli.local.hosting.request import EndpointRequest
+from byoc_cli.local.hosting.request import Definition, EndpointRequest
 from byoc_cli.local.hosting.serverless import Asked, problems, remedy, user
 from tests.fakes import FakeEngine
 
@@ -15,7 +15,7 @@ from tests.fakes import FakeEngine
 @pytest.fixture
 def request_(tmp_path: Path) -> EndpointRequest:
     image = FakeEngine(tmp_path).add_image("x:1")
-    return EndpointRequest("e", image, "x:1", Path("/m"), serverless=2048)
+    return EndpointRequest("e", [Definition(image, "x:1", Path("/m"))], serverless=2048)
 
 
 def test_h65_its_memory() -> None:

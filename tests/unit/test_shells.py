@@ -51,6 +51,13 @@ def test_the_only_one_needs_no_name(place: Place) -> None:
     assert place.target() == place.target("a") == place.target("byoc-a-algo-1") == "byoc-a-algo-1"
 
 
+def test_a_container_of_an_endpoint_may_have_any_name(place: Place) -> None:
+    place.run("e", "prepare", kind="endpoint")
+    place.run("e", "large", kind="endpoint")
+    assert place.target(host="large") == "byoc-e-large"
+    assert place.target() == "byoc-e-prepare", "the first one"
+
+
 def test_several_are_listed(place: Place) -> None:
     place.run("a", "algo-1")
     place.run("b", kind="endpoint")

@@ -12,7 +12,7 @@ import pytest
 from byoc_cli import project as projects
 from byoc_cli.errors import UsageError
 from byoc_cli.local import runs
-from byoc_cli.local.hosting import EndpointRequest, model_of
+from byoc_cli.local.hosting import Definition, EndpointRequest, model_of
 from byoc_cli.local.hosting.watching import Watch
 from byoc_cli.project import Project
 from tests.fakes import FakeEngine
@@ -42,8 +42,8 @@ def model(tmp_path: Path) -> Path:
 def watching(engine: FakeEngine, project: Project, given: str) -> Watch:
     image = engine.image("my-model:latest")
     assert image
-    request = EndpointRequest("e", image, "my-model:latest", model_of(project, given))
-    return Watch(engine, project, request, given)
+    request = EndpointRequest("e", [Definition(image, "my-model:latest", model_of(project, given))])
+    return Watch(engine, project, request, [given])
 
 
 def settle(watch: Watch) -> str:
@@ -93,7 +93,7 @@ def test_a_model_that_is_another_one(
     change(model)
     assert watch.look() != watch.seen
     assert settle(watch) == "model"
-    assert watch.renewed().model == model.resolve()
+    assert watch.renewed().containers[0].model == model.resolve()
     assert watch.look() == watch.seen, "it is told once"
 
 
@@ -101,7 +101,7 @@ def test_an_image_that_is_another_one(engine: FakeEngine, project: Project, mode
     watch = watching(engine, project, str(model))
     new = engine.add_image("my-model:latest")
     assert settle(watch) == "image"
-    assert watch.renewed() == replace(watch.request, image=new)
+    assert watch.renewed().containers == [replace(watch.request.containers[0], image=new)]
     write(model)
     engine.add_image("my-model:latest")
     assert settle(watch) == "image and the model"
@@ -117,14 +117,14 @@ def test_an_image_that_has_no_name_for_a_while_is_no_other(engine: FakeEngine, p
 
 def test_without_a_model_given_it_is_the_last_run_s(engine: FakeEngine, project: Project) -> None:
     watch = watching(engine, project, "")
-    assert watch.request.model is None
+    assert watch.request.containers[0].model is None
     for name in ("one", "two"):
         run = runs.create(project, name)
         run.model.mkdir()
         assert watch.look() == watch.seen, "it goes on"
         runs.point_latest(project, run)
         assert settle(watch) == "model"
-        assert watch.renewed().model == run.model
+        assert watch.renewed().containers[0].model == run.model
     (project.home / "latest").unlink()
     assert watch.look() == watch.seen, "no run is no other model"
 
@@ -162,3 +162,22 @@ def test_a_model_that_is_none_any_more(engine: FakeEngine, project: Project, tmp
     assert settle(watch) == "model"
     with pytest.raises(UsageError, match="there is no model at"):
         watch.renewed()
+
+
+def test_of_several_containers_it_is_said_whose(engine: FakeEngine, project: Project, model: Path) -> None:
+    image, other = engine.add_image("one:latest"), engine.add_image("two:latest")
+    request = EndpointRequest(
+        "e",
+        [
+            Definition(image, "one:latest", None, hostname="container-1"),
+            Definition(other, "two:latest", model, hostname="container-2"),
+        ],
+    )
+    watch = Watch(engine, project, request, [None, str(model)])
+    write(model)
+    assert settle(watch) == "model of container-2"
+    new = engine.add_image("one:latest")
+    write(model)
+    add(model)
+    assert settle(watch) == "image of container-1 and the model of container-2"
+    assert [(each.image, each.model) for each in watch.renewed().containers] == [(new, None), (other, model)]

@@ -87,8 +87,8 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
     """
     started, clock = datetime.now(UTC), time.monotonic()
     outputs = [Output(source, request.out, request.assemble) for source in request.inputs]
-    with serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, container):
-        job = _Job(request, outputs, container, progress)
+    with serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, members):
+        job = _Job(request, outputs, members[0].container, progress)
         parameters, end = job.run(ready)
         described = {
             "TransformJobName": request.hosted.name,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from byoc_cli.contract import hosting
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.progress import Progress
 
 
 class Health:
-    """Whether the container passes its pings; `serving` is False until somebody says that it is ready."""
+    """Whether the containers pass their pings; `serving` is False until somebody says that it is ready."""
 
-    def __init__(self, upstream: Upstream, settings: Settings, progress: Progress) -> None:
+    def __init__(self, upstreams: Upstreams, settings: Settings, progress: Progress) -> None:
         self.serving = False
         self.healthy = True
         self._quiet = False
-        self._slow_to_accept = False
-        self._upstream = upstream
+        self._slow_to_accept: set[str] = set()
+        self._upstreams = upstreams
         self._interval = settings.ping_interval
         self._progress = progress
         self._task: asyncio.Task[None] | None = None
@@ -35,12 +36,12 @@ class Health:
             self.serving = True
             self._task = asyncio.get_running_loop().create_task(self._watch())
 
-    async def move(self, address: str) -> None:
-        """Let callers through to another container, which is ready; returns when the one before has answered them."""
-        await self.stop()  # a ping of the one before says nothing of this one
+    async def move(self, addresses: Sequence[str]) -> None:
+        """Let callers through to other containers, which are ready; returns when those before have answered them."""
+        await self.stop()  # a ping of those before says nothing of these
         self.healthy = True
         self._task = asyncio.get_running_loop().create_task(self._watch())
-        await self._upstream.move(address)
+        await self._upstreams.move(addresses)
 
     def ending(self) -> None:
         """Say no more: a container that stops need not answer."""
@@ -59,7 +60,7 @@ class Health:
         while True:
             due = max(due + self._interval, clock())
             await asyncio.sleep(due - clock())
-            self._saw(*await self._upstream.ping())
+            self._saw(*await self._upstreams.ping())
 
     def _saw(self, status: int, why: str) -> None:
         healthy = status == 200
@@ -73,9 +74,10 @@ class Health:
                     "answer /ping within 2 s at any time, also while an invocation runs (H-10)",
                 )
         self.healthy = healthy
-        if self._upstream.accept_seconds > hosting.ACCEPT_SECONDS and not self._slow_to_accept:
-            self._slow_to_accept = True
-            self._progress.warn(
-                f"the container took {self._upstream.accept_seconds * 1e3:.0f} ms to accept a connection",
-                f"SageMaker waits {hosting.ACCEPT_SECONDS * 1e3:.0f} ms (H-13)",
-            )
+        for each in self._upstreams.all:
+            if each.accept_seconds > hosting.ACCEPT_SECONDS and each.hostname not in self._slow_to_accept:
+                self._slow_to_accept.add(each.hostname)
+                self._progress.warn(
+                    f"{each.who} took {each.accept_seconds * 1e3:.0f} ms to accept a connection",
+                    f"SageMaker waits {hosting.ACCEPT_SECONDS * 1e3:.0f} ms (H-13)",
+                )

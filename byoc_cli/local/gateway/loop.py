@@ -14,7 +14,7 @@ from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.server import Server
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.progress import Progress
 
 _LAST_SECONDS = 2.0  # for answers that are on their way when the container has ended
@@ -30,9 +30,9 @@ async def serve(
 ) -> None:
     """Answer on a bound socket until `ended`; `listening` is given the endpoint's health when callers can come."""
     with closing(Capture(Path(settings.capture))) if settings.capture else nullcontext() as capture:
-        async with Upstream(settings) as upstream:
-            health = Health(upstream, settings, progress)
-            server = Server(settings, upstream, health, progress, capture)
+        async with Upstreams(settings) as upstreams:
+            health = Health(upstreams, settings, progress)
+            server = Server(settings, upstreams, health, progress, capture)
             # A body goes on as it is; nobody reads an access log.
             connections = web.Server(server.handle, auto_decompress=False, access_log=None)
             loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -23,14 +23,14 @@ _KEPT_SECONDS = 7 * 86_400
 class Gateway(Protocol):
     """A local endpoint, as who started it sees it."""
 
-    def begin(self, settings: Settings, container: str) -> None:
-        """Stand before the container of that id; callers are told that it is not ready."""
+    def begin(self, settings: Settings, containers: Sequence[str]) -> None:
+        """Stand before the containers of those ids; callers are told that they are not ready."""
 
     def ready(self) -> None:
-        """Let callers through: the container has passed its first ping."""
+        """Let callers through: the containers have passed their first pings."""
 
     def ending(self) -> None:
-        """Say no more of its health: the container is being stopped."""
+        """Say no more of their health: the containers are being stopped."""
 
     def end(self) -> None:
         """End it; returns when the port is free."""
@@ -41,7 +41,7 @@ Launch = Callable[[socket.socket, Path], Gateway]
 
 
 class ProcessGateway:
-    """A `Gateway` that ends when its container does, and until it is `ready` also when this process does.
+    """A `Gateway` that ends when one of its containers does, and until it is `ready` also when this process does.
 
     Of this process it has the bound socket, and a pipe that tells it what to do. Started early, it has imported what
     it needs by the time there is a container.
@@ -71,10 +71,10 @@ class ProcessGateway:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
 
-    def begin(self, settings: Settings, container: str) -> None:
+    def begin(self, settings: Settings, containers: Sequence[str]) -> None:
         self._name = settings.name
         self._say(settings.to_json())
-        self._say(container)
+        self._say(" ".join(containers))
 
     def ready(self) -> None:
         """Let callers through, and let go of the process.

@@ -7,8 +7,9 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +20,7 @@ from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Body, Upstream, why
+from byoc_cli.local.gateway.upstream import Body, Upstream, Upstreams, why
 from byoc_cli.local.progress import Progress
 
 _READ_AT_ONCE = 1 << 20  # a request up to this size is read whole; a larger one goes on to the container as it comes
@@ -39,7 +40,8 @@ class _Call:
     """One invocation on its way: what goes to the container, and how its answer goes back.
 
     `framed` is InvokeEndpointWithResponseStream, `whole` InvokeEndpoint, whose answer is complete before it is given;
-    the plain path is either, as the container answers.
+    the plain path is either, as the container answers. `way` are the containers that it goes through, `at` is the one
+    that has it.
     """
 
     request: web.BaseRequest
@@ -47,17 +49,24 @@ class _Call:
     whole: bool = False
     framed: bool = False
     body: bytes | None = None
+    way: Sequence[Upstream] = ()
+    at: int = field(default=0, init=False)
+
+    @property
+    def container(self) -> Upstream:
+        """Who has it now."""
+        return self.way[self.at]
 
 
 class Server:
     """Answers callers; for one event loop."""
 
     def __init__(
-        self, settings: Settings, upstream: Upstream, health: Health, progress: Progress, capture: Capture | None
+        self, settings: Settings, upstreams: Upstreams, health: Health, progress: Progress, capture: Capture | None
     ) -> None:
         self._settings = settings
         self._account = settings.account
-        self._upstream = upstream
+        self._upstreams = upstreams
         self._health = health
         self._progress = progress
         self._capture = capture
@@ -76,7 +85,7 @@ class Server:
             # With a capture the answer is needed whole.
             return await self._invoke(_Call(request, _passed(request), whole=self._capture is not None))
         if path == hosting.PING_PATH and request.method in {"GET", "POST"}:
-            status, reason = await self._upstream.ping(request.method)
+            status, reason = await self._upstreams.ping(request.method)
             return web.Response(status=status or 503, text=reason)
         found = invocation.ENDPOINT_PATH.fullmatch(path)
         if found is None or request.method != ("POST" if found[2] else "GET"):
@@ -96,13 +105,18 @@ class Server:
             raise Refused(invocation.unavailable("the container is not ready yet"))
         if problem := invocation.header_problem(call.request.headers):
             raise Refused(problem)
+        call.way = self._way(call)
         body = await self._body(call)
+        with self._upstreams.at_work():
+            call.way = self._way(call)  # other containers may have taken over while the body came
+            return await self._ask(call, body)
+
+    async def _ask(self, call: _Call, body: Body) -> web.StreamResponse:
         clock, settings = time.monotonic, self._settings
         start, begun = clock(), None
         limit = settings.stream_timeout if call.framed else settings.invocation_timeout
         try:
-            async with asyncio.timeout(limit) as clocked, self._upstream.invoke(body, call.headers) as answer:
-                await self._check(answer)
+            async with asyncio.timeout(limit) as clocked, self._answer(call, body) as answer:
                 if call.whole or not (call.framed or answer.headers.get("Transfer-Encoding")):
                     return await self._whole(call, answer)
                 # H-45: from here on it is a stream, which has more time (H-20).
@@ -113,18 +127,69 @@ class Server:
             if begun:
                 text = f"The model did not end its answer within {settings.stream_timeout:g} seconds."
                 return await _broken(call, begun, "ModelInvocationTimeExceeded", text)
-            raise Refused(self._account.timed_out(limit)) from None
+            raise Refused(self._account.timed_out(limit, call.container.hostname)) from None
         except (aiohttp.ClientError, OSError) as error:
             if call.request.transport is None or call.request.transport.is_closing():
                 raise ConnectionResetError("the caller went away") from error
             if begun:
                 return await _broken(call, begun, "StreamBroken", "The model broke off its answer.")
-            raise Refused(self._failed(error)) from None
+            raise Refused(self._failed(call.container, error)) from None
 
-    def _failed(self, error: Exception) -> ServiceError:
+    def _failed(self, container: Upstream, error: Exception) -> ServiceError:
+        cause = why(error, container.who)
         if isinstance(error, aiohttp.ClientConnectorError):
-            return invocation.unavailable(why(error))
-        return self._account.no_answer(why(error))
+            return invocation.unavailable(cause)
+        return self._account.no_answer(cause, container.hostname)
+
+    # -- several containers -------------------------------------------------------------------------------------------
+
+    def _way(self, call: _Call) -> Sequence[Upstream]:
+        """Choose the containers that a call goes through: the one that it names, or all (H-32)."""
+        target = call.request.headers.get(hosting.TARGET_CONTAINER_HEADER, "")
+        if not self._settings.direct:
+            if target:
+                raise Refused(self._account.target_not_supported())
+            return self._upstreams.all
+        if not target:
+            raise Refused(self._account.no_target(self._settings.hostnames))
+        named = [upstream for upstream in self._upstreams.all if upstream.hostname == target]
+        if not named:
+            raise Refused(self._account.unknown_target(target, self._settings.hostnames))
+        return named
+
+    @asynccontextmanager
+    async def _answer(self, call: _Call, body: Body) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give the answer of the last container; that of each one before it is the next one's request (H-32)."""
+        passed = call.headers
+        headers = {name: value for name, value in passed.items() if name != "Accept" or len(call.way) == 1}
+        for index, upstream in enumerate(call.way):
+            call.at = index
+            async with upstream.invoke(body, headers) as answer:
+                await self._check(call, answer)
+                if index == len(call.way) - 1:
+                    yield answer
+                    return
+                body = _sendable(await self._between(call, answer))
+                # What the caller wants back is the last container's business.
+                unwanted = {"Content-Length", "Content-Type", *(["Accept"] if index < len(call.way) - 2 else [])}
+                headers = {name: value for name, value in passed.items() if name not in unwanted}
+                if kind := answer.headers.get("Content-Type"):
+                    headers["Content-Type"] = kind
+
+    async def _between(self, call: _Call, answer: aiohttp.ClientResponse) -> bytes:
+        body = await _read(answer, hosting.BETWEEN_BYTES + 1)
+        if len(body) > hosting.BETWEEN_BYTES:
+            raise Refused(
+                self._account.model_error(
+                    413,
+                    "",
+                    container=call.container.hostname,
+                    loaded=False,
+                    cause=f"the answer of {call.container.who} is larger than 5 MB\n"
+                    "SageMaker hands no more than that to the next container (H-32)",
+                )
+            )
+        return body
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -151,8 +216,7 @@ class Server:
         if length is None:
             self._tell_large(size)
         call.body = b"".join(parts)
-        # The loop is not held by one large write.
-        return io.BytesIO(call.body) if size > _READ_AT_ONCE else call.body
+        return _sendable(call.body)
 
     def _tell_large(self, size: int) -> None:
         if size > hosting.OLD_MAX_PAYLOAD_BYTES and not self._told_large:
@@ -165,24 +229,25 @@ class Server:
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
-    async def _check(self, answer: aiohttp.ClientResponse) -> None:
+    async def _check(self, call: _Call, answer: aiohttp.ClientResponse) -> None:
         """Make a ModelError of an answer that is not 2xx (H-18)."""
         if 200 <= answer.status < 300:
             return
+        container = call.container.hostname
         try:
             text = (await _read(answer, _ERROR_BYTES)).decode(errors="replace")
-            error = self._account.model_error(answer.status, text)
+            error = self._account.model_error(answer.status, text, container=container)
         except aiohttp.ClientPayloadError:
-            error = self._account.model_error(answer.status, "", loaded=False)
+            error = self._account.model_error(answer.status, "", container=container, loaded=False)
         raise Refused(error)
 
     async def _whole(self, call: _Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Give an answer when all of it is there; at most as large as a request may be (H-22)."""
-        most = self._settings.max_payload
+        most, container = self._settings.max_payload, call.container.hostname
         body = await _read(answer, most + 1)
         if len(body) > most:
             cause = f"the answer is larger than {most >> 20} MB (H-22)"
-            raise Refused(self._account.model_error(413, "", loaded=False, cause=cause))
+            raise Refused(self._account.model_error(413, "", container=container, loaded=False, cause=cause))
         if self._capture:
             self._capture.write(
                 call.body or b"",
@@ -220,6 +285,11 @@ async def _broken(call: _Call, response: web.StreamResponse, code: str, text: st
     elif call.request.transport:
         call.request.transport.close()
     return response
+
+
+def _sendable(body: bytes) -> Body:
+    """Keep the loop from being held by one large write."""
+    return io.BytesIO(body) if len(body) > _READ_AT_ONCE else body
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:

@@ -12,13 +12,16 @@ from byoc_cli.local.account import ACCOUNT
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` where the container answers ("HOST:PORT"), `capture` a file or "".
+    """`name` is the EndpointName, `upstreams` where its containers are (host:port), in their order; seconds.
 
-    `max_payload` is in bytes, of a request and of an answer; the rest are seconds.
+    `hostnames` is what several containers are called, `direct` whether a call names the one it is for, else it goes
+    through all of them (H-32). `capture` is a file or "", `max_payload` in bytes, of a request and of an answer.
     """
 
     name: str
-    upstream: str
+    upstreams: tuple[str, ...]
+    hostnames: tuple[str, ...] = (hosting.PRIMARY,)
+    direct: bool = False
     capture: str = ""
     region: str = "us-east-1"
     max_payload: int = hosting.MAX_PAYLOAD_BYTES
@@ -39,4 +42,6 @@ class Settings:
     @staticmethod
     def from_json(text: str) -> Settings:
         """Read what `to_json` wrote."""
-        return Settings(**json.loads(text))
+        fields = json.loads(text)
+        upstreams, hostnames = tuple(fields.pop("upstreams")), tuple(fields.pop("hostnames"))
+        return Settings(upstreams=upstreams, hostnames=hostnames, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from byoc_cli.local.gateway.health import Health
@@ -26,7 +27,7 @@ class ThreadGateway:
         self._up = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, settings: Settings, container: str) -> None:  # noqa: ARG002 - this process sees the container's end
+    def begin(self, settings: Settings, containers: Sequence[str]) -> None:  # noqa: ARG002 - this process sees their end
         self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
         self._thread.start()
         self._up.wait()
@@ -55,11 +56,11 @@ class ThreadGateway:
         if self._loop and self._health:
             self._loop.call_soon_threadsafe(self._health.start)
 
-    def move(self, address: str) -> Future[None]:
-        """Let callers through to another container, which is ready; done when the one before has answered its own."""
+    def move(self, addresses: Sequence[str]) -> Future[None]:
+        """Let callers through to other containers, which are ready; done when those before have answered their own."""
         assert self._loop
         assert self._health
-        return asyncio.run_coroutine_threadsafe(self._health.move(address), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._health.move(addresses), self._loop)
 
     def ending(self) -> None:
         """Say no more of its health: the container is being stopped, and answers what it has begun."""

@@ -1,11 +1,12 @@
-"""The container's side of the local endpoint: invocations over connections that stay open, pings over new ones."""
+"""The containers' side of the local endpoint: invocations over connections that stay open, pings over new ones."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -24,36 +25,17 @@ _HEADER_BYTES = 64 * 1024
 Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
 
-class _Target:
-    """Where a container answers, and how many invocations are at work there."""
-
-    def __init__(self, address: str) -> None:
-        self.base = f"http://{address}"
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self._running = 0
-
-    def __enter__(self) -> Self:
-        self._running += 1
-        self.idle.clear()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running -= 1
-        if not self._running:
-            self.idle.set()
-
-
 class Upstream:
-    """Talks to one container; for one event loop.
+    """Talks to one container, which is at `address`; for one event loop.
 
     `accept_seconds` is what the slowest connection took so far (H-13).
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, address: str, hostname: str, ping_timeout: float) -> None:
+        self.hostname = hostname
         self.accept_seconds = 0.0
-        self._ping_timeout = settings.ping_timeout
-        self._target = _Target(settings.upstream)
+        self._ping_timeout = ping_timeout
+        self._base = f"http://{address}"
         self._invocations = self._session(
             # All come at the same time, none is held back (H-25).
             aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
@@ -62,6 +44,11 @@ class Upstream:
         trace.on_connection_create_start.append(self._connecting)
         trace.on_connection_create_end.append(self._connected)
         self._pings = self._session(aiohttp.TCPConnector(limit=0, force_close=True), trace_configs=[trace])
+
+    @property
+    def who(self) -> str:
+        """What the container is called in a message."""
+        return "the container" if self.hostname == hosting.PRIMARY else self.hostname
 
     @staticmethod
     def _session(connector: aiohttp.TCPConnector, **more: Any) -> aiohttp.ClientSession:
@@ -76,19 +63,10 @@ class Upstream:
             **more,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         await self._invocations.close()
         await self._pings.close()
-
-    async def move(self, address: str) -> None:
-        """Send all that comes from now on to another container; returns when the one before has given its answers."""
-        before, self._target = self._target, _Target(address)
-        await before.idle.wait()
 
     @asynccontextmanager
     async def invoke(self, body: Body, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -98,11 +76,10 @@ class Upstream:
             aiohttp.ClientError: nothing is there, or it closed the connection.
 
         """
-        with self._target as target:
-            async with self._invocations.post(
-                target.base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
-            ) as answer:
-                yield answer
+        async with self._invocations.post(
+            self._base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            yield answer
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most (H-10)."""
@@ -111,7 +88,7 @@ class Upstream:
                 asyncio.timeout(self._ping_timeout),
                 self._pings.request(
                     method,
-                    self._target.base + hosting.PING_PATH,
+                    self._base + hosting.PING_PATH,
                     headers={"User-Agent": hosting.PING_USER_AGENT},
                     allow_redirects=False,
                 ) as answer,
@@ -122,7 +99,7 @@ class Upstream:
         except aiohttp.ClientConnectorError:
             return 0, "nothing answers on the port"
         except (aiohttp.ClientError, OSError) as error:
-            return 0, why(error)
+            return 0, why(error, self.who)
 
     async def _connecting(self, _: object, context: SimpleNamespace, __: object) -> None:
         context.start = asyncio.get_running_loop().time()
@@ -131,12 +108,85 @@ class Upstream:
         self.accept_seconds = max(self.accept_seconds, asyncio.get_running_loop().time() - context.start)
 
 
-def why(error: BaseException) -> str:
+class _Fleet:
+    """The containers that an endpoint has until it is updated, and how many calls are at work in them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.all = [
+            Upstream(address, hostname, settings.ping_timeout)
+            for address, hostname in zip(settings.upstreams, settings.hostnames, strict=True)
+        ]
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._running = 0
+
+    def __enter__(self) -> Self:
+        self._running += 1
+        self.idle.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if not self._running:
+            self.idle.set()
+
+    async def close(self) -> None:
+        for upstream in self.all:
+            await upstream.close()
+
+
+class Upstreams:
+    """An endpoint's containers, in their order; for one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._now = _Fleet(settings)
+        self._open = [self._now]
+
+    @property
+    def all(self) -> Sequence[Upstream]:
+        """Those that calls go to now."""
+        return self._now.all
+
+    def at_work(self) -> AbstractContextManager[object]:
+        """Count a call to those that are there now, until its answer is given."""
+        return self._now
+
+    async def move(self, addresses: Sequence[str]) -> None:
+        """Send all calls from now on to other containers; returns when those before have given their answers."""
+        before, self._now = self._now, _Fleet(replace(self._settings, upstreams=tuple(addresses)))
+        self._open.append(self._now)
+        await before.idle.wait()
+        await before.close()
+        self._open.remove(before)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for fleet in self._open:
+            await fleet.close()
+
+    async def ping(self, method: str = "GET") -> tuple[int, str]:
+        """Ask all at once: as `Upstream.ping`, of the first that is not well; of several it is named."""
+        upstreams = self.all
+        seen = await asyncio.gather(*(upstream.ping(method) for upstream in upstreams))
+        if len(upstreams) == 1:
+            return seen[0]
+        for upstream, (status, why_not) in zip(upstreams, seen, strict=True):
+            if status != 200:
+                return status, f"{upstream.hostname}: {why_not or f'/ping answers {status}, not 200'}"
+        return 200, ""
+
+
+def why(error: BaseException, who: str) -> str:
     """Say what a container did wrong, for people."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return "nothing answers on the container's port"
+        return f"nothing answers on {who}'s port"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"the container does not speak HTTP\n{error.message}"
+        return f"{who} does not speak HTTP\n{error.message}"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the container broke off in the middle of its answer"
-    return "the container closed the connection without an answer"
+        return f"{who} broke off in the middle of its answer"
+    return f"{who} closed the connection without an answer"

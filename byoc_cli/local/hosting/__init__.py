@@ -1,30 +1,34 @@
-"""An endpoint on this machine: the container started as SageMaker starts it, the model read-only (H-01 to H-12)."""
+"""An endpoint on this machine: its containers started as SageMaker starts them, the models read-only (H-01 to H-12)."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Container, Engine, Thing
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
+from byoc_cli.local.background import side_by_side
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Launch, log_file
-from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
+from byoc_cli.local.hosting import members as together
+from byoc_cli.local.hosting.container import Member
 from byoc_cli.local.hosting.live import Live, settings_of, until_it_ends
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
     TRANSFORM_KIND,
+    Definition,
     Endpoint,
     EndpointFailed,
     EndpointRequest,
     model_of,
 )
 from byoc_cli.local.interrupts import Interrupts
-from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -33,10 +37,13 @@ __all__ = [
     "KIND",
     "MODEL_LABEL",
     "TRANSFORM_KIND",
+    "Definition",
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
     "Live",
+    "Member",
+    "containers_of",
     "live",
     "model_of",
     "port_of",
@@ -69,10 +76,10 @@ def live(
 @contextmanager
 def serving(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress
-) -> Iterator[tuple[Endpoint, Container]]:
-    """Give the same to whom one container is enough."""
+) -> Iterator[tuple[Endpoint, Sequence[Member]]]:
+    """Give the same to whom the containers that it begins with are enough."""
     with live(engine, project, request, progress) as (ready, one):
-        yield ready, one.container
+        yield ready, one.members
 
 
 def serve_detached(
@@ -83,22 +90,23 @@ def serve_detached(
         callers_port = listener.getsockname()[1] if listener else 0
         # Now, so that it is up by the time the container is.
         local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
-        container: Container | None = None
+        members: list[Member] = []
         try:
-            container, follower = start(engine, project, request, progress, callers_port)
+            members = together.start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(settings_of(request, container), container.id)
-            ready = wait_until_ready(container, request, follower, interrupts.check, callers_port)
+                local.begin(settings_of(request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts.check, callers_port)
             if local:
                 local.ready()
         except BaseException:
             if local:
                 local.end()
-            if container:
-                container.remove()
-                remove_rest(engine, container.name)
+            if members:
+                together.kill(members)
+                together.remove(engine, members)
             raise
-    follower.let_go()
+    for member in members:
+        member.follower.let_go()
     return ready
 
 
@@ -122,14 +130,24 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
 
 
 def running(engine: Engine, project: Project) -> list[Thing]:
-    """Return the project's running endpoints, the newest first; of one that is being updated its first container."""
+    """Return the project's running endpoints, the newest first: of each its first container."""
     found = [
         thing
         for thing in engine.things(project=project.id)
         if thing.type == "container" and thing.kind == KIND and port_of(thing)
     ]
-    found.sort(key=lambda thing: thing.created, reverse=True)
-    return list({thing.job: thing for thing in found}.values())
+    oldest = {thing.job: thing for thing in sorted(found, key=lambda thing: thing.created, reverse=True)}
+    return sorted(oldest.values(), key=lambda thing: thing.created, reverse=True)
+
+
+def containers_of(engine: Engine, endpoint: Thing) -> dict[str, Container]:
+    """Return the containers of an endpoint, of which `endpoint` is one, by their hostnames ("" of an only one)."""
+    things = [thing for thing in engine.things(project=endpoint.project) if thing.type == "container"]
+    found = [thing for thing in things if thing.job == endpoint.job and thing.running]
+    # An engine lists the newest first, and may know only the second in which each was made.
+    found.reverse()
+    found.sort(key=lambda thing: thing.created)
+    return {thing.labels.get(HOST_LABEL, ""): engine.container(thing.id) for thing in found}
 
 
 def port_of(thing: Thing) -> int | None:
@@ -146,12 +164,17 @@ def state_of(thing: Thing) -> str:
     return words.get(status.word(int(port), thing.job), "unreachable")
 
 
-def stop(engine: Engine, thing: Thing) -> None:
-    """Stop a running container as SageMaker would, and remove what belongs to it."""
-    container = engine.container(thing.id)
-    container.stop(hosting.STOP_GRACE_SECONDS)
-    container.remove()
+def stop(engine: Engine, things: Sequence[Thing]) -> None:
+    """Stop an endpoint's running containers as SageMaker would, and remove what belongs to it."""
+    containers = [engine.container(thing.id) for thing in things]
+    stops = [partial(container.stop, hosting.STOP_GRACE_SECONDS) for container in containers]
+    side_by_side(*stops, abandon=lambda: None)
+    for container in containers:
+        container.remove()
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
-    if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
+    first = things[0]
+    if (port := int(first.labels.get(PORT_LABEL, 0))) and status.word(port, first.job):
         status.wait_until_gone(port)
-    remove_rest(engine, thing.name)
+    for rest in engine.things(project=first.project):  # containers that ended before, a network, volumes
+        if rest.job == first.job:
+            engine.remove(rest)

@@ -1,124 +1,180 @@
-"""An endpoint's container: made as SageMaker makes it, and waited for until it answers (H-01 to H-12)."""
+"""A container of an endpoint: made as SageMaker makes it (H-01 to H-12, and H-30 for one of several)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
 
-from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Exit, Mount, NameTaken
+from byoc_cli.engine.types import CannotStart, Container, ContainerGone, ContainerSpec, Engine, Exit, Mount
 from byoc_cli.errors import ByocError, MachineError
-from byoc_cli.local import labels, reach
 from byoc_cli.local.follower import Follower
 from byoc_cli.local.hosting import serverless
-from byoc_cli.local.hosting.request import MODEL_LABEL, MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
-from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.hosting.request import MODEL_LABEL, Definition, EndpointFailed, EndpointRequest
+from byoc_cli.local.labels import HOST_LABEL, PORT_LABEL
 from byoc_cli.local.mounts import check_mount
-from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
-from byoc_cli.project import Project
 
 
-def start(
-    engine: Engine,
-    project: Project,
-    request: EndpointRequest,
-    progress: Progress,
-    callers_port: int,
-) -> tuple[Container, Follower]:
-    """Make and start the container; whatever fails here leaves nothing behind."""
-    marks = labels.for_job(project, request.kind, request.name, image=request.reference, detached=request.detached)
-    name = request.stem
-    local = {PORT_LABEL: str(callers_port)} if callers_port else {}
-    spec = ContainerSpec(
-        image=request.image.id,
-        command=[hosting.COMMAND],
-        name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
-        environment=request.environment,
-        network=name,
-        # An engine publishes no port of what is on an internal network.
-        ports={} if request.network_isolation else {hosting.PORT: 0 if callers_port else request.port},
-        gpus=request.resources.gpus,
-        cpuset=request.resources.cpuset,
-        memory=request.serverless << 20 or request.resources.memory,
-        user=serverless.user() if request.serverless else "",
+@dataclass(frozen=True)
+class Place:
+    """One of a request's containers, by its index."""
+
+    request: EndpointRequest
+    index: int
+
+    @property
+    def definition(self) -> Definition:
+        """What it was asked to be."""
+        return self.request.containers[self.index]
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is the endpoint's only one."""
+        return len(self.request.containers) == 1
+
+    @property
+    def who(self) -> str:
+        """What it is called in a message."""
+        return "the container" if self.alone else self.definition.hostname
+
+    @property
+    def name(self) -> str:
+        """What it is called in the engine."""
+        return self.request.network + ("" if self.alone else f"-{self.definition.hostname}")
+
+    @property
+    def volume(self) -> str:
+        """Where its model is, if that is no folder."""
+        return f"{self.name}-model"
+
+    @property
+    def port(self) -> int:
+        """Where it has to listen."""
+        return hosting.PORT if self.alone else hosting.bind_port(self.index)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A container of an endpoint, started."""
+
+    place: Place
+    container: Container
+    follower: Follower
+
+    @property
+    def who(self) -> str:
+        """What it is called in a message."""
+        return self.place.who
+
+    @property
+    def hostname(self) -> str:
+        """What SageMaker calls it."""
+        return self.place.definition.hostname
+
+    @property
+    def address(self) -> str:
+        """Where it answers (HOST:PORT)."""
+        return self.at(self.place.port)
+
+    def at(self, port: int) -> str:
+        """Say where a port of it is: on this machine, or, isolated, at its own address (H-26)."""
+        request = self.place.request
+        if address := request.network_isolation and self.container.address(request.network):
+            return f"{ip_interface(address).ip}:{port}"
+        own = request.port if request.raw else 0
+        return f"127.0.0.1:{own or self.container.port(port)}"
+
+    def exited(self) -> Exit | None:
+        """Look whether it has ended; so has one that somebody removed."""
+        try:
+            return self.container.exited()
+        except ContainerGone:
+            return Exit(137)
+
+
+def make(engine: Engine, place: Place, marks: Mapping[str, str], callers_port: int) -> Container:
+    """Make a container, its model in it."""
+    request, definition = place.request, place.definition
+    own = {MODEL_LABEL: str(definition.model or "")}
+    own |= {PORT_LABEL: str(callers_port)} if callers_port else {}
+    own |= {} if place.alone else {HOST_LABEL: definition.hostname}
+    mount = _model_mount(engine, place, marks)
+    container = engine.create(
+        ContainerSpec(
+            image=definition.image.id,
+            command=[hosting.COMMAND],
+            name=place.name,
+            labels={**marks, **own},
+            environment={**definition.environment, **({} if place.alone else hosting.bind_variables(place.index))},
+            network=request.network,
+            ports=_ports(place, callers_port),
+            gpus=request.resources.gpus,
+            cpuset=request.resources.cpuset,
+            memory=request.serverless << 20 or request.resources.memory,
+            user=serverless.user() if request.serverless else "",
+            mounts=[mount],
+        )
     )
-    if request.network_isolation and (elsewhere := reach.elsewhere(engine.info())):
-        raise _not_reached(elsewhere)
-    claimed = False
+    if definition.model and definition.model.is_dir():
+        check_mount(container, mount, paths.MODEL)
+    return container
+
+
+def start(place: Place, container: Container, progress: Progress) -> Member:
+    """Start a container that was made.
+
+    Raises:
+        EndpointFailed: its program is not there or cannot be executed.
+
+    """
     try:
-        engine.create_network(name, marks, internal=request.network_isolation)
-        claimed = True
-        mount = _model_mount(engine, request, marks)
-        container = engine.create(replace(spec, mounts=[mount]))
-        if request.model and request.model.is_dir():
-            check_mount(container, mount, paths.MODEL)
         container.start()
-        if request.network_isolation:
-            _check_reach(container.address(name))
-    except BaseException as error:
-        if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
-            _remove_made(engine, project, request)
-        if isinstance(error, CannotStart):
-            said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
-            hint = serverless.remedy(request, error.message) or error.hint
-            raise EndpointFailed(f"the container cannot start\n{said}", hint=hint) from error
-        raise
-    return container, Follower(container, progress)
+    except CannotStart as error:
+        said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
+        hint = serverless.remedy(place.request, error.message) or error.hint
+        raise EndpointFailed(f"{place.who} cannot start\n{said}", hint=hint) from error
+    prefix = "" if place.alone else f"{place.definition.hostname} | "
+    return Member(place, container, Follower(container, progress, prefix))
 
 
-def _check_reach(address: str) -> None:
-    """See that the way to an isolated container's address leads there; one that has ended already has none."""
-    if address and not reach.is_here(address):
-        raise _not_reached(f"its networks ({address}) are on another machine, or in a virtual one")
+def _ports(place: Place, callers_port: int) -> dict[int, int]:
+    if place.request.network_isolation:  # an engine publishes no port of what is on an internal network
+        return {}
+    if place.alone:
+        return {hosting.PORT: 0 if callers_port else place.request.port}
+    # 8080 as well: who listens there, and not where it was told to, is seen (H-30).
+    return {place.port: 0, hosting.PORT: 0}
 
 
-def _not_reached(why: str) -> MachineError:
-    return MachineError(
-        f"--network-isolation is not possible with this engine\n{why}: an isolated container is reached by its own "
-        "address only",
-        hint="run byoc on Linux with its own engine (not in a container, not rootless), or leave it out",
-    )
-
-
-def upstream(container: Container, request: EndpointRequest) -> str:
-    """Say where the container answers: at a port of this machine, or, isolated, at its own address (H-26)."""
-    if address := request.network_isolation and container.address(request.stem):
-        return f"{ip_interface(address).ip}:{hosting.PORT}"
-    own = request.port if request.raw else 0
-    return f"127.0.0.1:{own or container.port(hosting.PORT)}"
-
-
-def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
+def _model_mount(engine: Engine, place: Place, marks: Mapping[str, str]) -> Mount:
     """A folder is mounted as it is, an archive unpacked by the engine into a volume (H-03); both read-only (H-04)."""
-    if request.model and request.model.is_dir():
-        return Mount(paths.MODEL, str(request.model), read_only=True)
+    model = place.definition.model
+    if model and model.is_dir():
+        return Mount(paths.MODEL, str(model), read_only=True)
     # An engine mounts no anonymous volume read-only.
-    volume = engine.create_volume(_model_volume(request.stem), marks)
-    if request.model is None:
+    volume = engine.create_volume(place.volume, marks)
+    if model is None:
         return Mount(paths.MODEL, volume, read_only=True)
     # A volume that is mounted read-only cannot be filled: a container that never starts holds it open for us.
     filler = engine.create(
         ContainerSpec(
-            request.image.id,
+            place.definition.image.id,
             [hosting.COMMAND],
-            f"{request.stem}-model",
+            place.volume,
             marks,
             mounts=[Mount(paths.MODEL, volume)],
         )
     )
     try:
-        filler.put(paths.MODEL, _chunks(request.model))
+        filler.put(paths.MODEL, _chunks(model))
     except MachineError:
         raise
     except ByocError as error:  # only its beginning was looked at before
         raise EndpointFailed(
-            f"{request.model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
+            f"{model} cannot be unpacked\n{error.message.rpartition(chr(10))[2]}",
             hint="make it anew: tar -czf model.tar.gz -C MODEL .",
         ) from error
     finally:
@@ -130,74 +186,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             yield chunk
-
-
-def wait_until_ready(
-    container: Container,
-    request: EndpointRequest,
-    follower: Follower,
-    check: Callable[[], None],
-    callers_port: int,
-) -> Endpoint:
-    """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11).
-
-    `check` is called all the time, and raises when there is nothing to wait for any more.
-    """
-    base = f"http://{upstream(container, request)}"
-    last_look = 0.0
-
-    def alive() -> None:
-        nonlocal last_look
-        check()
-        # The output ends when the container does: no need to ask the engine at each ping, but once a second.
-        if follower.ended or time.monotonic() - last_look > 1:
-            last_look = time.monotonic()
-            exit_ = container.exited()
-            if exit_ is not None:
-                follower.join()
-                raise _died(request, exit_, follower.tail.text)
-
-    try:
-        seconds = endpoint.Client(base).wait_until_ready(request.seconds_to_start, alive)
-    except EndpointFailed:
-        raise
-    except ByocError as error:
-        tail = follower.tail.text
-        raise EndpointFailed(
-            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""),
-            hint=serverless.remedy(request, tail) or error.hint,
-        ) from error
-    return Endpoint(
-        name=request.name,
-        container=container.name,
-        url=(endpoint.url(callers_port) if callers_port else base) + hosting.INVOCATIONS_PATH,
-        model=str(request.model or ""),
-        ready_seconds=round(seconds, 3),
-    )
-
-
-def _died(request: EndpointRequest, exit_: Exit, tail: str) -> EndpointFailed:
-    cause = "it ran out of memory" if exit_.out_of_memory else f"exit code {exit_.code}"
-    stay = "`serve` has to stay in the foreground and listen on port 8080" if exit_.code == 0 else ""
-    last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
-    return EndpointFailed(
-        f"the container ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
-        hint=MORE_MEMORY if exit_.out_of_memory else serverless.remedy(request, tail) or stay,
-    )
-
-
-def _remove_made(engine: Engine, project: Project, request: EndpointRequest) -> None:
-    """Remove what was being made; a container that it was to take over from has other names."""
-    for thing in engine.things(project=project.id):
-        if thing.job == request.name and (thing.name == request.stem or thing.name.startswith(f"{request.stem}-")):
-            engine.remove(thing)
-
-
-def remove_rest(engine: Engine, container: str) -> None:
-    """Remove what an endpoint has beside its container of that name."""
-    engine.remove_network(container)
-    engine.remove_volume(_model_volume(container))
-
-
-def _model_volume(container: str) -> str:
-    return f"{container}-model"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from byoc_cli.contract import hosting
-from byoc_cli.engine.types import Container, Engine
-from byoc_cli.local.follower import Follower
+from byoc_cli.engine.types import Engine
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.hosting.container import remove_rest, start, upstream, wait_until_ready
+from byoc_cli.local.hosting import members as together
+from byoc_cli.local.hosting.container import Member
 from byoc_cli.local.hosting.request import MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.progress import Progress
@@ -27,11 +27,10 @@ _LOOK_SECONDS = 0.1
 
 
 class _Served:
-    """One container; `told` when it has got its SIGTERM, of which a server may take a second one for "at once"."""
+    """Containers that belong together; `told` when they have got their SIGTERM, which nobody is to get twice."""
 
-    def __init__(self, container: Container, follower: Follower) -> None:
-        self.container = container
-        self.follower = follower
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
         self.told = False
 
 
@@ -59,10 +58,10 @@ class Live:
         self._telling = threading.Lock()
 
     @property
-    def container(self) -> Container:
-        """The one that answers."""
+    def members(self) -> Sequence[Member]:
+        """Those that answer."""
         assert self._current
-        return self._current.container
+        return self._current.members
 
     def begin(self, request: EndpointRequest) -> Endpoint:
         """Start the first container, and the local endpoint; returns when it answers."""
@@ -71,8 +70,8 @@ class Live:
             from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
             self._local = ThreadGateway(self._listener, self._progress)
-            self._local.begin(settings_of(request, first.container), first.container.id)
-        ready = wait_until_ready(first.container, request, first.follower, self._interrupts.check, self._port)
+            self._local.begin(settings_of(request, first.members), [each.container.id for each in first.members])
+        ready = together.wait_until_ready(first.members, request, self._interrupts.check, self._port)
         if self._local:
             self._local.ready()
         self._current = first
@@ -100,14 +99,14 @@ class Live:
             check()
 
         try:
-            ready = wait_until_ready(new.container, request, new.follower, look, self._port)
+            ready = together.wait_until_ready(new.members, request, look, self._port)
             look()
         except BaseException:
-            new.container.kill()  # it has nothing to finish, and may not heed SIGTERM yet
+            together.kill(new.members)  # it has nothing to finish, and may not heed SIGTERM yet
             self._remove(new)
             raise
         old, self._current = self._current, new
-        answered = self._local.move(upstream(new.container, request))
+        answered = self._local.move([each.address for each in new.members])
         assert old
         self._progress.log(f"the new container answers from now on, ready after {ready.ready_seconds:.2f} s")
         self._retire(old, answered)
@@ -116,8 +115,8 @@ class Live:
 
     def ended_within(self, seconds: float) -> bool:
         """Wait at most so long for the end of the container that answers."""
-        assert self._current
-        return self._current.follower.ended_within(seconds)
+        first, *others = self.members
+        return first.follower.ended_within(seconds) or any(each.follower.ended for each in others)
 
     def pause(self, seconds: float) -> None:
         """Let time pass, while nobody wants an end."""
@@ -128,17 +127,17 @@ class Live:
         """End what is there: SIGTERM, 30 s, SIGKILL (H-07); and remove it."""
         for served in self._all:
             if served is not self._current:
-                served.container.kill()
-        if self._current and self._current.container.exited() is None:
+                together.kill(served.members)
+        if self._current and not all(each.exited() for each in self._current.members):
             self._stop()
-            self._current.container.wait()
+            together.wait_for_all(self._current.members)
         if self._local:
             self._local.end()
         for served in list(self._all):
             self._remove(served)
 
     def _start(self, request: EndpointRequest) -> _Served:
-        served = _Served(*start(self._engine, self._project, request, self._progress, self._port))
+        served = _Served(together.start(self._engine, self._project, request, self._progress, self._port))
         self._all.append(served)
         return served
 
@@ -148,13 +147,11 @@ class Live:
         while not answered.done() and not self._interrupts.signal:
             wait([answered], _LOOK_SECONDS)
         self._tell(old, "stopping the old container")
-        old.container.wait()  # a signal's thread may have told it
+        together.wait_for_all(old.members)  # a signal's thread may have told it
         self._remove(old)
 
     def _remove(self, served: _Served) -> None:
-        served.follower.join()
-        served.container.remove()
-        remove_rest(self._engine, served.container.name)
+        together.remove(self._engine, served.members)
         self._all.remove(served)
 
     def _stop(self) -> None:
@@ -169,37 +166,39 @@ class Live:
                 return
             served.told = True
         self._progress.log(f"{what}: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
-        served.container.stop(hosting.STOP_GRACE_SECONDS)
+        together.stop_rest(served.members)
 
     def _kill(self) -> None:
         for served in list(self._all):
-            served.container.kill()
+            together.kill(served.members)
 
 
-def settings_of(request: EndpointRequest, container: Container) -> Settings:
-    """Return what a local endpoint before a container has to know."""
+def settings_of(request: EndpointRequest, members: Sequence[Member]) -> Settings:
+    """Return what a local endpoint before containers has to know."""
     return Settings(
         name=request.name,
-        upstream=upstream(container, request),
+        upstreams=tuple(member.address for member in members),
+        hostnames=tuple(member.hostname for member in members),
+        direct=request.direct,
         max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
     )
 
 
-def until_it_ends(container: Container) -> None:
-    """Wait in the foreground; the container's own end is a failure, unless somebody asked for it.
+def until_it_ends(members: Sequence[Member]) -> None:
+    """Wait in the foreground; a container's own end is a failure, unless somebody asked for it.
 
     Raises:
-        EndpointFailed: it ended by itself.
+        EndpointFailed: one ended by itself.
 
     """
-    exit_ = container.wait()
-    if not container.was_signalled():
+    member, exit_ = together.first_to_end(members)
+    if not member.container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
-    if not container.was_signalled():
+    if not member.container.was_signalled():
         memory = "it ran out of memory\n" if exit_.out_of_memory else ""
         raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
+            f"{member.who} ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
             hint=MORE_MEMORY if exit_.out_of_memory else "",
         )

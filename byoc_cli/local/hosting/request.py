@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,22 @@ MORE_MEMORY = "fewer workers (one is advised where it is serverless), or a large
 
 
 @dataclass(frozen=True)
+class Definition:
+    """CreateModel's ContainerDefinition; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+
+    `hostname` is what one of several is called.
+    """
+
+    image: Image
+    reference: str
+    model: Path | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = hosting.PRIMARY
+
+
+@dataclass(frozen=True)
 class EndpointRequest:
-    """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
+    """What CreateEndpoint would be told; a call goes through all `containers`, or, with `direct`, to the one it names.
 
     `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
     `startup_timeout` is in seconds, None for the platform's own.
@@ -31,11 +45,9 @@ class EndpointRequest:
     """
 
     name: str
-    image: Image
-    reference: str
-    model: Path | None
+    containers: Sequence[Definition]
+    direct: bool = False
     port: int = hosting.PORT
-    environment: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     serverless: int = 0
     network_isolation: bool = False
@@ -48,8 +60,8 @@ class EndpointRequest:
     update: int = 0
 
     @property
-    def stem(self) -> str:
-        """What its container and network are called; the names of all else begin with it."""
+    def network(self) -> str:
+        """What the network of its containers is called; the names of all else begin with it."""
         return f"byoc-{self.name}" + (f"-update-{self.update}" if self.update else "")
 
     @property
@@ -66,17 +78,18 @@ class EndpointRequest:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers; `url` is where /invocations is."""
+    """An endpoint that answers; `url` is where /invocations is. `container` and `model` are those of the first one."""
 
     name: str
     container: str
     url: str
     model: str
-    ready_seconds: float = 0.0
+    ready_seconds: float
+    containers: Sequence[Mapping[str, str]]
 
 
 class EndpointFailed(ByocError):
-    """The container died, or never answered /ping."""
+    """A container died, or never answered /ping."""
 
 
 def model_place(project: Project, given: str) -> Path | None:

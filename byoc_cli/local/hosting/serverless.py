@@ -21,6 +21,7 @@ class Asked:
     network_isolation: bool = False
     data_capture: bool = False
     startup_timeout: float | None = None
+    containers: int = 1
 
 
 def problems(megabytes: int, asked: Asked) -> list[str]:
@@ -35,6 +36,8 @@ def problems(megabytes: int, asked: Asked) -> list[str]:
         found.append("--serverless with --network-isolation: a serverless endpoint cannot be isolated (H-65)")
     if asked.instance_type:
         found.append("--serverless with --instance-type: a serverless endpoint has no instance, only memory (H-65)")
+    if asked.containers > 1:
+        found.append(f"--serverless with {asked.containers} images: a serverless endpoint has one container (H-65)")
     if asked.data_capture:
         found.append("--serverless with --data-capture: a serverless endpoint captures nothing (H-65)")
     most = hosting.SERVERLESS_STARTUP_TIMEOUT_SECONDS
@@ -57,5 +60,6 @@ def remedy(request: EndpointRequest, said: str) -> str:
     if not request.serverless or not denied:
         return ""
     if any(paths.MODEL in line for line in denied):
-        return f"a serverless container is not root: let everybody read the model (chmod -R o+rX {request.model})"
+        (container,) = request.containers
+        return f"a serverless container is not root: let everybody read the model (chmod -R o+rX {container.model})"
     return "a serverless container is not root: `RUN chmod -R o+rwX PATH` in the Dockerfile for what it uses (H-65)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
 from byoc_cli.local.hosting.live import Live, until_it_ends
-from byoc_cli.local.hosting.request import EndpointRequest, model_of, model_place
+from byoc_cli.local.hosting.request import Definition, EndpointRequest, model_of, model_place
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
 
@@ -30,12 +30,20 @@ _File = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What an endpoint is made of, as it looked at one moment: the image's id, where the model is, its files."""
+class _Part:
+    """What a container is made of: the image's id, where the model is, its files."""
 
     image: str
     model: Path | None
     files: frozenset[_File]
+
+    @staticmethod
+    def of(image: str, model: Path | None) -> _Part:
+        return _Part(image, model, frozenset(_files(model)))
+
+
+Sight = tuple[_Part, ...]
+"""What an endpoint's containers are made of, as it looked at one moment."""
 
 
 class _ChangedAgain(Exception):
@@ -43,23 +51,26 @@ class _ChangedAgain(Exception):
 
 
 class Watch:
-    """What is served and what there is now; made before the first container, so that nothing is missed.
+    """What is served and what there is now; made before the first containers, so that nothing is missed.
 
-    `given` is what --model says, "" for the last run's.
+    `given` is what --model says for each: "" for the last run's, None for no model.
     """
 
-    def __init__(self, engine: Engine, project: Project, request: EndpointRequest, given: str) -> None:
+    def __init__(self, engine: Engine, project: Project, request: EndpointRequest, given: Sequence[str | None]) -> None:
         self._engine = engine
         self._project = project
         self._given = given
         self.request = request
-        self.seen = Sight(request.image.id, request.model, frozenset(_files(request.model)))
+        self.seen: Sight = tuple(_Part.of(each.image.id, each.model) for each in request.containers)
 
     def look(self) -> Sight:
         """See what there is now; an image or a last run that is gone counts as the one before."""
-        image = self._engine.image(self.request.reference)
-        model = model_place(self._project, self._given) or self.seen.model
-        return Sight(image.id if image else self.seen.image, model, frozenset(_files(model)))
+        return tuple(map(self._look, self.request.containers, self._given, self.seen))
+
+    def _look(self, definition: Definition, given: str | None, before: _Part) -> _Part:
+        image = self._engine.image(definition.reference)
+        model = None if given is None else model_place(self._project, given) or before.model
+        return _Part.of(image.id if image else before.image, model)
 
     def settled(self, pause: Callable[[], None], waiting: Callable[[], None]) -> Sight:
         """Wait until two looks, a `pause` between them, see the same; `waiting` is called once where that lasts."""
@@ -76,21 +87,27 @@ class Watch:
 
     def accept(self, sight: Sight) -> str:
         """Take it for what is served from now on; says in words what is another, "" where nothing is."""
-        before, self.seen = self.seen, sight
-        changed = ["image"] if sight.image != before.image else []
-        changed += ["model"] if (sight.model, sight.files) != (before.model, before.files) else []
+        changed = []
+        for definition, now, before in zip(self.request.containers, sight, self.seen, strict=True):
+            whose = "" if len(sight) == 1 else f" of {definition.hostname}"
+            changed += [f"image{whose}"] if now.image != before.image else []
+            changed += [f"model{whose}"] if (now.model, now.files) != (before.model, before.files) else []
+        self.seen = sight
         return " and the ".join(changed)
 
     def renewed(self) -> EndpointRequest:
         """Return the request for what was seen last.
 
         Raises:
-            UsageError: the model is none, or none yet.
+            UsageError: a model is none, or none yet.
 
         """
-        image = self._engine.image(self.seen.image) or self.request.image
-        model = model_of(self._project, self._given) if self._given else self.seen.model
-        return replace(self.request, image=image, model=model)
+        containers = map(self._renewed, self.request.containers, self._given, self.seen)
+        return replace(self.request, containers=list(containers))
+
+    def _renewed(self, definition: Definition, given: str | None, seen: _Part) -> Definition:
+        image = self._engine.image(seen.image) or definition.image
+        return replace(definition, image=image, model=model_of(self._project, given) if given else seen.model)
 
 
 def _files(model: Path | None) -> Iterator[_File]:
@@ -119,7 +136,7 @@ def follow(live: Live, watch: Watch, progress: Progress) -> None:
     while not live.ended_within(_LOOK_SECONDS):
         if watch.look() != watch.seen:
             _update(live, watch, progress)
-    until_it_ends(live.container)
+    until_it_ends(live.members)
 
 
 def _update(live: Live, watch: Watch, progress: Progress) -> None:

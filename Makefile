@@ -16,6 +16,7 @@ demo: setup ## the whole path on real input: build, train, serve, predict
 	@$(PYTHON) scripts/demo.py
 
 test: setup ## lint, types, architecture and all tests (ARGS="-k name" goes to pytest)
+	@scripts/setup sdk-v2
 	@scripts/test $(ARGS)
 
 lint: ## only lint, types and architecture

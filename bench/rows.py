@@ -26,6 +26,7 @@ ROWS: Mapping[str, Row] = {
     "pipe": Row(rows_pipe.pipe, "a Pipe channel of 8 GiB into a container"),
     "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
     "gateway-p50": Row(rows_gateway.p50, "/invocations through the local endpoint of byoc serve"),
+    "endpoint-load": Row(rows_gateway.load, "32 clients for 60 s through the local endpoint of byoc serve"),
     "batch-lines": Row(rows_batch.lines, "byoc batch of 1,000,000 lines: order, count and bytes looked at"),
     "batch-large": Row(rows_batch.large, "byoc batch of 5 GB: the same, and memory"),
     "collect": Row(rows_byoc.collect, "collecting a model of 1 GiB"),

@@ -1,4 +1,4 @@
-"""The row about the local endpoint: what it costs to stand between a client and the container."""
+"""The rows about the local endpoint: what it costs to stand between a client and the container, and what it bears."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from contextlib import closing, contextmanager
 from statistics import median
 from urllib.parse import urlsplit
 
+from bench import endpoint_load
 from bench.figures import Figure, Reach
 from bench.shell import BenchError, byoc, run
 from bench.workshop import HERE, Workshop, free_port
 
 _REQUESTS = 2000
+_CLIENTS, _SECONDS = 32, 60
 _BODY = json.dumps({"instances": [[0.5] * 32]}).encode()
 
 
@@ -30,6 +32,25 @@ def p50(shop: Workshop) -> list[Figure]:
     what = "/invocations through the local endpoint of `byoc serve`, one client, p50"
     ours, against = [pair[0] for pair in rounds], [pair[1] for pair in rounds]
     return [Figure("gateway-p50", what, "ms", Reach(0.5, "difference"), ours, against, "the container's own port")]
+
+
+def load(shop: Workshop) -> list[Figure]:
+    """32 clients for a minute: nothing is lost, pings come in time, and memory stays as it is."""
+    image = shop.image("echo", HERE / "echo")
+    with _served(shop, image) as (local, _):
+        seen = endpoint_load.send(local, _CLIENTS, _SECONDS)
+        between = endpoint_load.pings(run([*byoc(), "logs"], cwd=shop.project).splitlines())
+    what = f"{_CLIENTS} clients for {_SECONDS} s through the local endpoint: "
+
+    def figure(name: str, about: str, unit: str, reach: Reach, value: float) -> Figure:
+        return Figure(f"endpoint-{name}", what + about, unit, reach, [value])
+
+    return [
+        figure("requests", "answers a second", "", Reach(100, "value", least=True), seen.requests / seen.seconds),
+        figure("lost", "requests without their answer", "", Reach(0, "value"), len(seen.wrong)),
+        figure("pings", "the longest time from one ping to the next", "s", Reach(4, "value"), max(between)),
+        figure("memory", "what it grew by", "MB", Reach(10, "value"), seen.growth / 1e6),
+    ]
 
 
 @contextmanager

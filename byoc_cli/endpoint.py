@@ -98,6 +98,8 @@ class Client:
         alive: Callable[[], None],
         path: str = hosting.PING_PATH,
         *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
         since: float | None = None,
         hostname: str = hosting.PRIMARY,
     ) -> float:
@@ -110,11 +112,11 @@ class Client:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
 
         """
-        start = time.monotonic() if since is None else since
+        start = clock() if since is None else since
         while True:
             alive()
             status, why = self.ping(path)
-            waited = time.monotonic() - start
+            waited = clock() - start
             if status == 200:
                 return waited
             if waited >= timeout:
@@ -125,7 +127,7 @@ class Client:
                     hint=_ready_hint(path, alone=hostname == hosting.PRIMARY),
                 )
             # Quickly at first: most servers are up within a second.
-            time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
+            sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
 
     def invoke(
         self, body: bytes, *, content_type: str, accept: str = "", headers: Mapping[str, str] | None = None

@@ -25,7 +25,7 @@ from byoc_cli.commands.options import (
     refuse,
     region,
 )
-from byoc_cli.commands.serve_containers import Containers, containers, definitions
+from byoc_cli.commands.serve_containers import Containers, containers, definitions, given_models
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
 
@@ -41,6 +41,7 @@ EXAMPLES = """
   byoc serve --models ./models -d && byoc predict --target-model a.tar.gz cat.png
   byoc serve prepare:v1 my-model:v2 --model none --model ./model.tar.gz
   byoc serve small=my-model:v1 large=my-model:v2 --mode direct --env large:WORKERS=2
+  byoc serve --watch
 """
 
 
@@ -110,6 +111,9 @@ def serve(
     async_output: AsyncOutputOption = "",
     async_failure: AsyncFailureOption = "",
     max_concurrent: MaxConcurrentOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Let a new container take over when the model or the image changes.")
+    ] = False,
 ) -> Outcome:
     """Serve a model as SageMaker does: `IMAGE serve`, the model read-only at /opt/ml/model, ready when /ping is 200.
 
@@ -130,15 +134,21 @@ def serve(
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
+    With --watch a new container is started beside the old one when the model (without --model: the last run) or the
+    image is another, and takes over when /ping is 200; else the old one stays. The URL is the same, no request is lost.
+    Of several containers all are new.
+
     With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds,
     containers (a list with hostname, container, image, model of each).
     """
-    from byoc_cli.local.hosting import EndpointRequest, serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting import EndpointRequest, live, serve_detached, until_it_ends
     from byoc_cli.local.hosting.serverless import Asked, problems
+    from byoc_cli.local.hosting.watching import Watch, follow
 
     if raw and (data_capture or network_isolation):
         why = "has no data capture" if data_capture else "is a port of this machine, and an isolated container has none"
         raise UsageError(f"--raw {why}", hint="leave one of them out")
+    _check_watch(watch=watch, raw=raw, detach=detach, models=bool(models))
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     said = containers(session, project, images, model, env, env_file)
@@ -179,16 +189,35 @@ def serve(
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")
         return Outcome(_data(ready), lambda console: console.result(ready.url))
-    with serving(session.engine, project, request, session.console, session.doors.s3) as (ready, members):
+    watched = Watch(session.engine, project, request, given_models(session, project, said)) if watch else None
+    with live(session.engine, project, request, session.console, session.doors.s3) as (ready, one):
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; Ctrl-C stops it")
         # Printed now: a foreground endpoint has no other moment.
         if session.console.as_json:
             session.console.json(_data(ready))
         else:
             session.console.result(ready.url)
-        until_it_ends(members)
+        if watched:
+            follow(one, watched, session.console)
+        else:
+            until_it_ends(one.members)
         session.console.log("the endpoint was stopped")
     return Outcome()
+
+
+def _check_watch(*, watch: bool, raw: bool, detach: bool, models: bool) -> None:
+    if raw and watch:
+        raise UsageError(
+            "--raw has no --watch\neach container has its own port: callers would lose it", hint="leave one of them out"
+        )
+    if detach and watch:
+        raise UsageError("--watch is for the foreground, where it says what it does", hint="leave --detach out")
+    if models and watch:
+        raise UsageError(
+            "--models has no --watch\na new container would have none of the models that callers use; new archives are "
+            "found without it",
+            hint="leave --watch out",
+        )
 
 
 def _check_several(said: Containers, *, direct: bool, raw: bool) -> None:

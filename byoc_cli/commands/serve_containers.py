@@ -122,12 +122,19 @@ def definitions(session: Session, project: Project, said: Containers, many: Path
     return found
 
 
+def given_models(session: Session, project: Project, said: Containers) -> list[str | None]:
+    """Return what each container's model is by the command line: a path, "" for the last run's, None for none.
+
+    Without any the last run's is that of whoever has the project's image.
+    """
+    if said.models:
+        return [None if each == NO_MODEL else each for each in said.models]
+    own = session.reference("", project)
+    return ["" if session.reference(image, project) == own or not said.several else None for image in said.images]
+
+
 def _models(session: Session, project: Project, said: Containers) -> list[Path | None]:
-    """Return the models that were given; without any the last run's is that of whoever has the project's image."""
     from byoc_cli.local.hosting import model_of
 
-    given: Sequence[str | None] = said.models
-    if not given:
-        own = session.reference("", project)
-        given = ["" if session.reference(image, project) == own or not said.several else None for image in said.images]
-    return [None if each in {None, NO_MODEL} else model_of(project, each or "") for each in given]
+    given = given_models(session, project, said)
+    return [None if each is None else model_of(project, each) for each in given]

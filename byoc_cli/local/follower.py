@@ -23,6 +23,11 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
+    def ended_within(self, seconds: float) -> bool:
+        """Wait at most so long for the last byte; says whether it came."""
+        self._thread.join(seconds)
+        return self.ended
+
     def join(self) -> None:
         """Wait for the last byte of a container that has ended."""
         self._thread.join(timeout=5)

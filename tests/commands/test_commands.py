@@ -821,3 +821,60 @@ def test_data_capture_is_relative_to_the_current_folder(
     (line,) = (project / "c.jsonl").read_text().splitlines()
     assert json.loads(line)["captureData"]["endpointInput"]["data"] == "1,2"
     assert byoc("serve", "--data-capture", "nowhere/c.jsonl").code == 2
+
+
+# -- serve --watch -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--raw", "error: --raw has no --watch\neach container has its own port: callers would lose it\n"),
+        ("--detach", "error: --watch is for the foreground, where it says what it does\n\nhint: leave --detach out"),
+    ],
+)
+def test_watch_is_for_the_foreground_and_behind_a_local_endpoint(
+    byoc: Byoc, image: FakeEngine, option: str, message: str
+) -> None:
+    ran = byoc("serve", "--watch", option)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert message in ran.stderr
+    assert image.specs == []
+
+
+def test_watch_puts_a_new_container_in_the_place(byoc: Byoc, image: FakeEngine, project: Path, port: int) -> None:
+    """With another model, with an image that dies, and with one that does not."""
+    (project / "m").mkdir()
+
+    def until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def running() -> list[str]:
+        return [thing.name for thing in image.things() if thing.running]
+
+    def act() -> None:
+        until(lambda: len(running()) == 1)
+        (project / "m" / "weights").touch()
+        until(lambda: [name[-9:] for name in running()] == ["-update-1"])
+        image.add_image("my-model:latest", {"serve": programs.die})
+        until(lambda: len(image.specs) == 3)
+        until(lambda: len(image.lives) == 1)
+        image.add_image("my-model:latest", {"serve": programs.serve})
+        until(lambda: [name[-9:] for name in running()] == ["-update-3"])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=act).start()
+    ran = byoc("serve", "--watch", "--model", "m", "--port", str(port))
+    assert ran.code == 130, ran.stderr
+    assert image.empty
+    assert ran.stdout == f"http://127.0.0.1:{port}/invocations\n"
+    assert ran.stderr.count("the model changed: starting a new container beside the one that answers\n") == 1
+    assert ran.stderr.count("the image changed: starting a new container") == 2
+    assert "warning: the image changed, and the old container answers as before\nthe container ended" in ran.stderr
+    assert ran.stderr.count("the new container answers from now on") == 2
+    assert [grace for grace in image.graces if grace] == [30, 30, 30]
+    jobs = {spec.labels["byoc.job"] for spec in image.specs}
+    assert len(jobs) == 1, "it is one endpoint"
+    assert len({spec.network for spec in image.specs}) == 4

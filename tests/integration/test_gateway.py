@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -17,8 +18,9 @@ import psutil
 import pytest
 import requests
 
+from bench import endpoint_load
 from byoc_cli.local.gateway import status
-from tests.integration.world import Byoc, wait_for
+from tests.integration.world import REPOSITORY, Byoc, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -96,32 +98,48 @@ def test_h45_a_stream(detached: dict[str, Any]) -> None:
     client.close()
 
 
-def test_32_clients_lose_nothing(detached: dict[str, Any], byoc: Byoc, project: Path) -> None:
-    (process,) = (psutil.Process(pid) for pid in gateways(detached["port"]))
-    early: list[int] = []
-    wrong: list[str] = []
-    warm = threading.Barrier(32, lambda: early.append(process.memory_info().rss), timeout=120)
+def test_32_clients_lose_nothing(byoc: Byoc, tag: str, tmp_path: Path, free_port: int) -> None:
+    """What `python -m bench --only endpoint-load` does for a minute."""
+    project = Path(shutil.copytree(REPOSITORY / "bench" / "echo", tmp_path / "echo"))
+    image = f"byoc-echo:{tag}"
+    assert byoc("build", "--quiet", "--tag", image, cwd=project).code == 0
+    assert byoc("serve", image, "--detach", "--port", str(free_port), cwd=project).code == 0
+    seen = endpoint_load.send(free_port, 32, 8)
+    log = byoc("logs", cwd=project).stdout.splitlines()
+    assert byoc("stop", cwd=project).code == 0
+    assert seen.wrong == []
+    assert seen.requests > 200
+    assert seen.growth < 20 << 20, "memory stays flat"
+    assert len(endpoint_load.pings(log)) >= 2, "pings go on"
 
-    def client(number: int) -> None:
-        session = requests.Session()
-        for count in range(20):
-            if count == 5:
-                warm.wait()
-            body = f"{number}/{count}".encode() * 20
-            answer = session.post(f"{detached['endpoint']}/invocations", body, timeout=120)
-            if answer.status_code != 200 or answer.json()["body"] != body.decode():
-                wrong.append(f"{answer.status_code} {answer.text[:200]}")
-        session.close()
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    assert process.memory_info().rss - early[0] < 20 << 20, "memory stays flat"
-    # The engine's log may come a moment later.
-    wait_for(lambda: byoc("logs", cwd=project).stdout.count("invocation echo\n") == 32 * 20)
+def test_each_caller_has_an_answer_when_the_container_dies(
+    byoc: Byoc, project: Path, free_port: int, docker_client: docker.DockerClient
+) -> None:
+    live = byoc.start("serve", "--port", str(free_port), cwd=project)
+    live.until("/invocations\n")
+    answers: list[requests.Response] = []
+
+    def call(act: str) -> None:
+        url = f"http://127.0.0.1:{free_port}/invocations"
+        answers.append(requests.post(url, b"x", headers={ACT: act}, timeout=90))
+
+    callers = [threading.Thread(target=call, args=(act,)) for act in [*["hold:never"] * 14, "echo", "die"]]
+    for caller in callers[:-1]:
+        caller.start()
+    wait_for(lambda: live.stderr.count("invocation hold\n") == 14 and len(answers) == 1)
+    callers[-1].start()
+    for caller in callers:
+        caller.join()
+
+    assert [answer.status_code for answer in answers] == [200, *[424] * 15]
+    for answer in answers[1:]:
+        assert answer.headers["x-amzn-errortype"] == "ModelError"
+        assert "could not get a response from" in answer.json()["Message"]
+    ran = live.end()
+    assert ran.code == 1
+    assert ran.error.startswith("error: the container ended by itself, with exit code 7\n")
+    assert gateways(free_port) == []
 
 
 # -- the process of a detached endpoint --------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ def shell(sandbox: Path, home: dict[str, str]) -> Shell:
     """Run a line of bash with the set-up's functions loaded, in the sandbox."""
 
     def run(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        load = 'for piece in common apt env engine buildx base_image data; do . "$LIB/$piece.sh"; done; step_begin test'
+        pieces = "common apt env engine buildx base_image data sdk_v2"
+        load = f'for piece in {pieces}; do . "$LIB/$piece.sh"; done; step_begin test'
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"{load}\n{line}"],
             env=home | {"REPO": str(sandbox), "LIB": str(LIBRARY), **variables},
@@ -115,6 +116,14 @@ def test_moved_env_is_not_trusted(finished_env: Path, shell: Shell, tmp_path: Pa
     elsewhere = tmp_path / "elsewhere"
     finished_env.parent.rename(elsewhere)
     assert shell("env_trusted", REPO=str(elsewhere)).returncode != 0
+
+
+def test_an_sdk_that_is_half_made_or_another_one_is_not_trusted(finished_env: Path, shell: Shell) -> None:
+    made = 'mkdir -p "$SDK_VENV/bin"; ln -sf /bin/true "$SDK_VENV/bin/python"'
+    assert shell(f"{made}; sdk_trusted").returncode != 0, "it has no stamp"
+    assert shell('sdk_fingerprint >"$SDK_STAMP"; sdk_trusted').returncode == 0
+    assert shell("SDK_REQUIREMENT='sagemaker==2.240'; sdk_trusted").returncode != 0
+    assert shell('ln -sf /gone/python3 "$SDK_VENV/bin/python"; sdk_trusted').returncode != 0
 
 
 def test_python_is_one_that_runs(shell: Shell, tmp_path: Path) -> None:

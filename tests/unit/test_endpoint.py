@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from byoc_cli.contract import hosting
 from byoc_cli.endpoint import Client, InvocationFailed, url
 from byoc_cli.errors import ByocError, MachineError, UsageError
 
@@ -301,6 +302,47 @@ def test_not_ready_in_time_says_what_the_last_ping_saw(server: Server, status: i
     assert lines[1] == f"/ping answers {status}, not 200"
     assert "did not pass the ping health check" in lines[2]
     assert "0.0.0.0:8080" in caught.value.hint
+
+
+class SlowToLoad(Client):
+    """Has a clock of its own, and a container that answers /ping with 200 from `ready` on."""
+
+    def __init__(self, ready: float) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.now = 1000.0
+        self.pings = 0
+        self._ready = 1000.0 + ready
+
+    def ping(self, path: str = hosting.PING_PATH) -> tuple[int, str]:
+        assert path == hosting.PING_PATH
+        self.pings += 1
+        self.now += 0.001
+        return (200, "") if self.now >= self._ready else (0, "nothing answers on the port")
+
+    def wait(self) -> float:
+        def sleep(seconds: float) -> None:
+            self.now += seconds
+
+        try:
+            timeout = hosting.STARTUP_TIMEOUT_SECONDS
+            return self.wait_until_ready(timeout, lambda: None, clock=lambda: self.now, sleep=sleep)
+        finally:
+            self.close()
+
+
+def test_h11_a_model_may_take_8_minutes_to_load() -> None:
+    client = SlowToLoad(479)
+    assert 479 <= client.wait() < 480
+    assert client.pings < 2000
+
+
+def test_h11_h27_and_no_longer() -> None:
+    with pytest.raises(ByocError) as caught:
+        SlowToLoad(481).wait()
+    assert caught.value.message == (
+        "the endpoint did not become ready within 480 s\nnothing answers on the port\n"
+        "The primary container for production variant AllTraffic did not pass the ping health check."
+    )
 
 
 def test_not_ready_with_nobody_there(nobody: Client) -> None:

@@ -24,7 +24,7 @@ from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import Upstreams
 from tests.fakes import Told
 from tests.unit.gateway_world import NAME, World, chunked, eventually, on, world
-from tests.unit.test_endpoint import drop, half, reply
+from tests.unit.test_endpoint import Server, drop, half, reply
 
 MB = 1024 * 1024
 
@@ -413,3 +413,45 @@ def test_h70_data_capture(tmp_path: Path) -> None:
 def test_a_capture_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--data-capture .* cannot be written"):
         Capture(tmp_path / "nowhere" / "file")
+
+
+# -- another container in its place ------------------------------------------------------------------------------------
+
+
+def test_after_a_move_the_next_go_to_the_new_one_and_the_old_one_gives_what_it_began(local: World) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(handler: BaseHTTPRequestHandler) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        reply(200, b'"old"')(handler)
+
+    local.server.answers = [on("/invocations", held)]
+    answers: list[object] = []
+    caller = threading.Thread(target=lambda: answers.append(post(local).json()))
+    caller.start()
+    assert begun.wait(30)
+    other = Server()
+    other.answers = [on("/invocations", reply(200, b'"new"'))]
+    answered = local.gateway.move([f"127.0.0.1:{other.http.server_port}"])
+    assert eventually(lambda: post(local).json() == "new", 30)
+    assert not answered.done()
+    go_on.set()
+    answered.result(30)
+    caller.join()
+    assert answers == ["old"]
+    assert requests.get(local.url + "/ping", timeout=20).status_code == 200
+    assert other.asked[-1][0] == "GET /ping"
+    other.close()
+
+
+def test_a_move_with_nothing_at_work_is_done_at_once_and_the_new_one_is_healthy() -> None:
+    with world(ping_interval=0.01) as local:
+        local.server.answers = [reply(503)]
+        assert eventually(lambda: status.word(local.port, NAME) == "Unhealthy", 30)
+        other = Server()
+        local.gateway.move([f"127.0.0.1:{other.http.server_port}"]).result(30)
+        assert eventually(lambda: status.word(local.port, NAME) == "InService", 30)
+        assert eventually(lambda: any(what == "GET /ping" for what, _ in other.asked), 30)
+        local.gateway.end()
+        other.close()

@@ -66,9 +66,10 @@ class Calls:
 
         """
         self._check_model(call)
-        way = self._way(call)
+        self._way(call)  # what is refused is refused before its body comes
         body = await self._body(call)
-        return await self._invoke(call, Chain(self._account, way), body)
+        with self._upstreams.at_work():
+            return await self._invoke(call, Chain(self._account, self._way(call)), body)
 
     async def _invoke(self, call: Call, chain: Chain, body: Body) -> web.StreamResponse:
         clock, settings = time.monotonic, self._settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from byoc_cli.contract import hosting
@@ -39,6 +39,13 @@ class Health:
         if not self.serving:
             self.serving = True
             self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def move(self, addresses: Sequence[str]) -> None:
+        """Let callers through to other containers, which are ready; returns when those before have answered them."""
+        await self.stop()  # a ping of those before says nothing of these
+        self.healthy = True
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+        await self._upstreams.move(addresses)
 
     def ending(self) -> None:
         """Say no more: a container that stops need not answer."""

@@ -154,7 +154,11 @@ class Queue:
             raise _Failed("InternalServerError", _line(error), hint=error.hint) from error
 
     async def _post(self, request: AsyncRequest, source: _Source, draft: Draft) -> str:
-        """Give the answer's content type."""
+        """Give the answer's content type; whatever takes over meanwhile, the containers that began it end it."""
+        with self._upstreams.at_work():
+            return await self._ask(request, source, draft)
+
+    async def _ask(self, request: AsyncRequest, source: _Source, draft: Draft) -> str:
         headers = {**request.headers, "Content-Length": str(source.size)}
         chain = Chain(self._account, self._upstreams.all)
         try:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
@@ -56,6 +57,12 @@ class ThreadGateway:
         """Let callers through: the container has passed its first ping."""
         if self._loop and self._health:
             self._loop.call_soon_threadsafe(self._health.start)
+
+    def move(self, addresses: Sequence[str]) -> Future[None]:
+        """Let callers through to other containers, which are ready; done when those before have answered their own."""
+        assert self._loop
+        assert self._health
+        return asyncio.run_coroutine_threadsafe(self._health.move(addresses), self._loop)
 
     def ending(self) -> None:
         """Say no more of its health: the container is being stopped, and answers what it has begun."""

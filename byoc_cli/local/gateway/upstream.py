@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -64,12 +65,8 @@ class Upstream:
             **more,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         await self._invocations.close()
         await self._pings.close()
 
@@ -117,32 +114,74 @@ class Upstream:
         self.accept_seconds = max(self.accept_seconds, asyncio.get_running_loop().time() - context.start)
 
 
-class Upstreams:
-    """An endpoint's containers, in their order; for one event loop."""
+class _Fleet:
+    """The containers that an endpoint has until it is updated, and how many calls are at work in them."""
 
     def __init__(self, settings: Settings) -> None:
         self.all = [
             Upstream(address, hostname, settings.ping_timeout)
             for address, hostname in zip(settings.upstreams, settings.hostnames, strict=True)
         ]
-        self._open = AsyncExitStack()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._running = 0
+
+    def __enter__(self) -> Self:
+        self._running += 1
+        self.idle.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if not self._running:
+            self.idle.set()
+
+    async def close(self) -> None:
+        for upstream in self.all:
+            await upstream.close()
+
+
+class Upstreams:
+    """An endpoint's containers, in their order; for one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._now = _Fleet(settings)
+        self._open = [self._now]
+
+    @property
+    def all(self) -> Sequence[Upstream]:
+        """Those that calls go to now."""
+        return self._now.all
+
+    def at_work(self) -> AbstractContextManager[object]:
+        """Count a call to those that are there now, until its answer is given."""
+        return self._now
+
+    async def move(self, addresses: Sequence[str]) -> None:
+        """Send all calls from now on to other containers; returns when those before have given their answers."""
+        before, self._now = self._now, _Fleet(replace(self._settings, upstreams=tuple(addresses)))
+        self._open.append(self._now)
+        await before.idle.wait()
+        await before.close()
+        self._open.remove(before)
 
     async def __aenter__(self) -> Self:
-        for upstream in self.all:
-            await self._open.enter_async_context(upstream)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open.aclose()
+        for fleet in self._open:
+            await fleet.close()
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask all at once: as `Upstream.ping`, of the first that is not well; of several it is named."""
-        seen = await asyncio.gather(*(upstream.ping(method) for upstream in self.all))
-        if len(self.all) == 1:
+        upstreams = self.all
+        seen = await asyncio.gather(*(upstream.ping(method) for upstream in upstreams))
+        if len(upstreams) == 1:
             return seen[0]
-        for upstream, (status, why_not) in zip(self.all, seen, strict=True):
+        for upstream, (status, why_not) in zip(upstreams, seen, strict=True):
             if status != 200:
                 return status, f"{upstream.hostname}: {why_not or f'/ping answers {status}, not 200'}"
         return 200, ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,15 +13,14 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.background import side_by_side
 from byoc_cli.local.gateway import status
-from byoc_cli.local.gateway.process import Gateway, Launch, log_file
-from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.gateway.process import Launch, log_file
 from byoc_cli.local.hosting import members as together
 from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.hosting.container import Member
+from byoc_cli.local.hosting.live import Live, settings_of, until_it_ends
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
-    MORE_MEMORY,
     TRANSFORM_KIND,
     Definition,
     Endpoint,
@@ -47,9 +45,11 @@ __all__ = [
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "Live",
     "Member",
     "check_multi_model",
     "containers_of",
+    "live",
     "model_of",
     "models_of",
     "port_of",
@@ -63,10 +63,10 @@ __all__ = [
 
 
 @contextmanager
-def serving(
+def live(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
-) -> Iterator[tuple[Endpoint, Sequence[Member]]]:
-    """Give an endpoint that is ready, and its containers; end it: SIGTERM, 30 s, SIGKILL (H-07).
+) -> Iterator[tuple[Endpoint, Live]]:
+    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07).
 
     `s3` is for an asynchronous one.
     """
@@ -75,37 +75,24 @@ def serving(
         _held_port(engine, request) as listener,
         unpacked.folder(project, request),
     ):
-        callers_port = listener.getsockname()[1] if listener else 0
-        members = together.start(engine, project, request, progress, callers_port)
-        local: Gateway | None = None
-        answered = False
+        one = Live(engine, project, progress, interrupts, listener, s3)
         try:
-            if listener:
-                from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
-
-                local = ThreadGateway(listener, progress, s3)
-                local.begin(_settings(project, request, members), [member.container.id for member in members])
-            ready = together.wait_until_ready(members, request, interrupts, callers_port)
-            if local:
-                local.ready()
-            interrupts.on_signal(lambda: _stop(members, progress, local), lambda: together.kill(members))
-            interrupts.check()
-            answered = True
-            yield ready, members
+            yield one.begin(request), one
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise
         finally:
-            if not answered:
-                together.kill(members)  # they have nothing to finish, and may not heed SIGTERM yet
-            elif not all(member.exited() for member in members):
-                if not interrupts.signal:
-                    _stop(members, progress, local)
-                together.wait_for_all(members)
-            if local:
-                local.end()
-            together.remove(engine, members)
+            one.end()
         interrupts.check()
+
+
+@contextmanager
+def serving(
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
+) -> Iterator[tuple[Endpoint, Sequence[Member]]]:
+    """Give the same to whom the containers that it begins with are enough."""
+    with live(engine, project, request, progress, s3) as (ready, one):
+        yield ready, one.members
 
 
 def serve_detached(
@@ -124,8 +111,8 @@ def serve_detached(
         try:
             members = together.start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(project, request, members), [member.container.id for member in members])
-            ready = together.wait_until_ready(members, request, interrupts, callers_port)
+                local.begin(settings_of(project, request, members), [member.container.id for member in members])
+            ready = together.wait_until_ready(members, request, interrupts.check, callers_port)
             if local:
                 local.ready()
         except BaseException:
@@ -157,39 +144,6 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
                 f"port {request.port} is taken\n{error.strerror}", hint="choose another one with --port"
             ) from error
         yield listener
-
-
-def _settings(project: Project, request: EndpointRequest, members: Sequence[Member]) -> Settings:
-    return Settings(
-        name=request.name,
-        upstreams=tuple(member.address for member in members),
-        hostnames=tuple(member.hostname for member in members),
-        direct=request.direct,
-        max_payload=request.max_payload,
-        capture=str(request.capture or ""),
-        region=request.region,
-        asynchronous=request.asynchronous,
-        models=str(request.models or ""),
-        unpacked=str(unpacked.place_of(project, request.name)) if request.models else "",
-    )
-
-
-def until_it_ends(members: Sequence[Member]) -> None:
-    """Wait in the foreground; a container's own end is a failure, unless somebody asked for it.
-
-    Raises:
-        EndpointFailed: one ended by itself.
-
-    """
-    member, exit_ = together.first_to_end(members)
-    if not member.container.was_signalled():
-        time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
-    if not member.container.was_signalled():
-        memory = "it ran out of memory\n" if exit_.out_of_memory else ""
-        raise EndpointFailed(
-            f"{member.who} ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
-            hint=MORE_MEMORY if exit_.out_of_memory else "",
-        )
 
 
 def running(engine: Engine, project: Project) -> list[Thing]:
@@ -243,10 +197,3 @@ def stop(engine: Engine, project: Project, things: Sequence[Thing]) -> None:
     for rest in engine.things(project=first.project):  # containers that ended before, a network, volumes
         if rest.job == first.job:
             engine.remove(rest)
-
-
-def _stop(members: Sequence[Member], progress: Progress, local: Gateway | None) -> None:
-    if local:
-        local.ending()
-    progress.log(f"stopping the endpoint: SIGTERM, up to {hosting.STOP_GRACE_SECONDS} s")
-    together.stop_rest(members)

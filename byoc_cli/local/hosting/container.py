@@ -44,7 +44,7 @@ class Place:
     @property
     def name(self) -> str:
         """What it is called in the engine."""
-        return f"byoc-{self.request.name}" + ("" if self.alone else f"-{self.definition.hostname}")
+        return self.request.network + ("" if self.alone else f"-{self.definition.hostname}")
 
     @property
     def model(self) -> Path | None:

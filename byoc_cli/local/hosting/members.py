@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -19,7 +19,6 @@ from byoc_cli.local.background import side_by_side
 from byoc_cli.local.hosting import container, serverless
 from byoc_cli.local.hosting.container import Member, Place
 from byoc_cli.local.hosting.request import MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
-from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -36,6 +35,7 @@ def start(
     if request.network_isolation and (elsewhere := reach.elsewhere(engine.info())):
         raise _not_reached(elsewhere)
     places = [Place(request, index) for index in range(len(request.containers))]
+    members: list[Member] = []
     claimed = False
     try:
         engine.create_network(request.network, _marks(project, request), internal=request.network_isolation)
@@ -44,14 +44,26 @@ def start(
             container.make(engine, project, place, _marks(project, request, place.definition.reference), callers_port)
             for place in places
         ]
-        members = [container.start(place, each, progress) for place, each in zip(places, made, strict=True)]
+        for place, each in zip(places, made, strict=True):
+            members.append(container.start(place, each, progress))
         if request.network_isolation:
             _check_reach(members[0].container.address(request.network))
     except BaseException as error:
         if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
-            labels.remove_job(engine, project, request.name)
+            _remove_made(engine, project, request)
+        for member in members:
+            member.follower.join()
         raise
     return members
+
+
+def _remove_made(engine: Engine, project: Project, request: EndpointRequest) -> None:
+    """Remove what was being made; those that it was to take over from have other names."""
+    for thing in engine.things(project=project.id):
+        if thing.job == request.name and (
+            thing.name == request.network or thing.name.startswith(f"{request.network}-")
+        ):
+            engine.remove(thing)
 
 
 def _check_reach(address: str) -> None:
@@ -73,14 +85,17 @@ def _marks(project: Project, request: EndpointRequest, image: str = "") -> dict[
 
 
 def wait_until_ready(
-    members: Sequence[Member], request: EndpointRequest, interrupts: Interrupts, callers_port: int
+    members: Sequence[Member], request: EndpointRequest, check: Callable[[], None], callers_port: int
 ) -> Endpoint:
-    """Wait until every /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
+    """Wait until every /ping is 200; a container that dies first is reported at once (H-10, H-11).
+
+    `check` is called all the time, and raises when there is nothing to wait for any more.
+    """
     begin = looked = time.monotonic()
 
     def alive(waited_for: Member, client: endpoint.Client) -> None:
         nonlocal looked
-        interrupts.check()
+        check()
         # The output ends when the container does: no need to ask the engine at each ping, but once a second.
         look = time.monotonic() - looked > _LOOK_SECONDS
         for member in members:

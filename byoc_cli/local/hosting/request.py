@@ -44,6 +44,7 @@ class EndpointRequest:
     `startup_timeout` is in seconds, None for the platform's own.
     `serverless` is its memory in MB, 0 for an endpoint that has an instance, whose size `resources` are.
     `asynchronous` makes it one that takes no other requests (H-50).
+    `update` is 0, or counts the containers that take the place of the first one.
     """
 
     name: str
@@ -61,11 +62,12 @@ class EndpointRequest:
     region: str = "us-east-1"
     kind: str = KIND
     asynchronous: AsyncInferenceConfig | None = None
+    update: int = 0
 
     @property
     def network(self) -> str:
-        """What the network of its containers is called."""
-        return f"byoc-{self.name}"
+        """What the network of its containers is called; the names of all else begin with it."""
+        return f"byoc-{self.name}" + (f"-update-{self.update}" if self.update else "")
 
     @property
     def seconds_to_start(self) -> float:
@@ -98,6 +100,14 @@ class EndpointFailed(ByocError):
     """A container died, or never answered /ping."""
 
 
+def model_place(project: Project, given: str) -> Path | None:
+    """Return where the model is, or would be; None without any."""
+    if given:
+        return Path(given).expanduser().resolve()
+    run = runs.latest(project)
+    return run.model.resolve() if run and run.model.is_dir() else None
+
+
 def model_of(project: Project, given: str) -> Path | None:
     """Return the model to serve: the one given, else the last completed run's; None where there is none.
 
@@ -105,11 +115,8 @@ def model_of(project: Project, given: str) -> Path | None:
         UsageError: the one given is neither a folder nor a gzip-compressed tar (H-03).
 
     """
-    if not given:
-        run = runs.latest(project)
-        return run.model.resolve() if run and run.model.is_dir() else None
-    path = Path(given).expanduser().resolve()
-    if path.is_dir():
+    path = model_place(project, given)
+    if path is None or path.is_dir():
         return path
     if not path.is_file():
         raise UsageError(

@@ -34,6 +34,17 @@ EnvOption = Annotated[
         "--env", "-e", metavar="K=V", help="Environment variable; K alone takes it from here.", show_default=False
     ),
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
+]
+EnvFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)]
+ContentTypeOption = Annotated[
+    str, typer.Option(metavar="TYPE", help="Content type of the requests.", show_default=False)
+]
+AcceptOption = Annotated[
+    str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
+]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not only of this one.")]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import hosted
-from byoc_cli.commands.options import Outcome, Session, stdin_bytes
+from byoc_cli.commands.options import AcceptOption, ContentTypeOption, Outcome, Session, stdin_bytes
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
 
@@ -45,12 +45,8 @@ def predict(
             show_default=False,
         ),
     ] = "",
-    content_type: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type of the request.", show_default=False)
-    ] = "",
-    accept: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
-    ] = "",
+    content_type: ContentTypeOption = "",
+    accept: AcceptOption = "",
     header: Annotated[
         list[str], typer.Option("--header", "-H", metavar="K=V", help="Another header.", show_default=False)
     ] = [],

@@ -10,8 +10,10 @@ import typer
 
 from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
+    EnvFileOption,
     EnvOption,
     ImageArgument,
+    ModelOption,
     Outcome,
     Session,
     environment,
@@ -36,18 +38,13 @@ EXAMPLES = """
 def serve(
     session: Session,
     image: ImageArgument = "",
-    model: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
-    ] = "",
+    model: ModelOption = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", envvar="BYOC_PORT")] = hosting.PORT,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is ready, and leave it running.")
     ] = False,
     env: EnvOption = [],
-    env_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
-    ] = None,
+    env_file: EnvFileOption = None,
     startup_timeout: Annotated[
         float | None,
         typer.Option(

@@ -22,7 +22,7 @@ import requests
 
 from byoc_cli.cloud import s3
 from byoc_cli.errors import ByocError, MachineError, UsageError
-from tests.integration.conftest import Aws
+from tests.integration.conftest import Aws, Build
 from tests.integration.world import Byoc, job_of, make_project, wait_for
 
 pytestmark = pytest.mark.integration
@@ -601,3 +601,16 @@ def test_what_is_missing_is_said_before_a_run_is_begun(
     assert (ran.code, ran.stdout) == (2, "")
     assert "there are no objects at s3://data/nothing/" in ran.error
     assert not (project / ".byoc").exists()
+
+
+# -- a batch job's input ----------------------------------------------------------------------------------------------
+
+
+def test_a_prefix_is_the_input_of_a_batch_job(
+    bucket: Bucket, front: Front, byoc: Byoc, build: Build, tmp_path: Path
+) -> None:
+    bucket.put(**{"in/a.csv": "a", "in/b/ü c.csv": "b", "in/empty/": "", "other": "x"})
+    project = make_project(tmp_path / "project", build("batcher"))
+    ran = byoc("batch", "s3://data/in/", "--out", "out", cwd=project, env=environment(front, tmp_path))
+    assert (ran.code, ran.stdout) == (0, "out\n"), ran.stderr
+    assert content(project / "out") == {"a.csv.out": "A", "b/ü c.csv.out": "B"}

@@ -1,7 +1,7 @@
 # The two commands of a fresh machine are `make demo` and `make test`; everything else is a part of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench stop
+.PHONY: help setup demo test lint bench mutants stop
 PYTHON := .venv/bin/python
 # Extra arguments for pytest or the bench: make test ARGS="-k predict"
 ARGS ?=
@@ -25,6 +25,9 @@ lint: ## only lint, types and architecture
 
 bench: setup ## measurements against the alternatives, side by side (ARGS="--only NAME")
 	@$(PYTHON) -m bench $(ARGS)
+
+mutants: setup ## every rule of `byoc check` on every mutant: the table in docs/check.md
+	@$(PYTHON) -m scripts.mutants
 
 stop: ## end the container engine, if the set-up started it
 	@scripts/setup stop

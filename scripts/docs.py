@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from byoc_cli.app import COMMANDS, main
-from scripts import contract_page
+from scripts import check_page, contract_page
 
 
 def commands_page() -> str:
@@ -27,7 +27,7 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"commands.md": commands_page, "contract.md": contract_page.page}
+PAGES = {"check.md": check_page.page, "commands.md": commands_page, "contract.md": contract_page.page}
 
 
 def write(folder: Path) -> None:

@@ -40,6 +40,7 @@ from byoc_cli.engine.types import (
     Exit,
     FileStat,
     Image,
+    ImageConfig,
     NameTaken,
     Stream,
     SubnetTaken,
@@ -49,6 +50,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local.gateway.process import Gateway
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
+from tests.ports import free_port
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
 
@@ -103,7 +105,7 @@ class Box:
         """The port to listen on: for a published one that of 127.0.0.1."""
         return self._ports.get(port, port)
 
-    def wait_for_signal(self, timeout: float = 10.0) -> int:
+    def wait_for_signal(self, timeout: float = 60.0) -> int:
         """Wait until a signal comes; SIGKILL ends the program here."""
         with self._came:
             if not self._came.wait_for(lambda: self.signals, timeout):
@@ -221,6 +223,9 @@ class FakeContainer:
                 target = self._life.box.path(f"{folder}/{member.name}")
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
+                elif member.issym():
+                    target.symlink_to(member.linkname)
+                    continue
                 elif source := opened.extractfile(member):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(source.read())
@@ -263,7 +268,9 @@ class FakeContainer:
             return None
         kind = _DIRECTORY if stat.S_ISDIR(found.st_mode) else _SYMLINK if stat.S_ISLNK(found.st_mode) else 0
         modified = f"{found.st_mtime_ns // 10**9}.{found.st_mtime_ns % 10**9:09}"
-        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified)
+        link = posixpath.join(posixpath.dirname(path), str(place.readlink())) if kind == _SYMLINK else ""
+        link = posixpath.normpath(link) if link else ""
+        return FileStat(posixpath.basename(path), found.st_size, stat.S_IMODE(found.st_mode) | kind, modified, link)
 
     def connect(self, network: str) -> None:
         self._life.networks.append(network)
@@ -319,7 +326,7 @@ class FakeContainer:
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)
-        self._life.end(5)
+        self._life.end(60)
 
     def _send(self, number: int) -> None:
         if self._life.state == "running":
@@ -352,6 +359,13 @@ class FakeContainer:
             self._engine.forget(self._life)
 
 
+class _Api:
+    """Docker's own answers, where no method of an Engine gives them."""
+
+    def version(self, *, api_version: bool) -> Mapping[str, object]:  # noqa: ARG002
+        return {"Components": [{"Name": "Engine"}]}
+
+
 class FakeEngine:
     """An `Engine`; `files` is a folder for what containers and volumes hold.
 
@@ -367,12 +381,14 @@ class FakeEngine:
         self.files = files
         self.gpus = gpus
         self.sees_files = sees_files
+        self.api = _Api()
         self.registry: set[str] = set()
         self.stand_ins: dict[str, str] = {}
         self.archives: dict[str, bytes] = {}
         self.specs: list[ContainerSpec] = []
         self.graces: list[float] = []
         self.images: dict[str, tuple[Image, Mapping[str, Program]]] = {}
+        self.contents: dict[str, Mapping[str, bytes]] = {}  # of images, by their ids
         self.lives: dict[str, _Life] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
         self.volumes: dict[str, Mapping[str, str]] = {}
@@ -390,9 +406,11 @@ class FakeEngine:
         *,
         tagged: float = 0,
         labels: Mapping[str, str] | None = None,
+        contents: Mapping[str, bytes] | None = None,
+        config: ImageConfig | None = None,
         size: int = 123_000_000,
     ) -> Image:
-        """Let there be an image; its programs are what is on its PATH."""
+        """Let there be an image; its programs are what is on its PATH, its contents executable files by their paths."""
         image = Image(
             id="sha256:" + secrets.token_hex(32),
             tags=[reference],
@@ -402,7 +420,9 @@ class FakeEngine:
             os="linux",
             size=size,
             labels=labels or {},
+            config=config or ImageConfig(),
         )
+        self.contents[image.id] = contents or {}
         self.images[reference] = self.images[image.id] = (image, programs or {})
         return image
 
@@ -446,11 +466,16 @@ class FakeEngine:
         self.specs.append(spec)
         life_id = secrets.token_hex(32)
         mounts, fresh = self._mount(spec)
-        ports = {port: host or _free_port() for port, host in spec.ports.items()}
+        ports = {port: host or free_port() for port, host in spec.ports.items()}
         folder = self._folder(life_id)
         address = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
         for place in ("tmp", "opt/ml"):
             (folder / place).mkdir(parents=True)
+        for path, content in self.contents[image.id].items():
+            file = folder / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            file.chmod(0o755)
         self.lives[life_id] = _Life(
             id=life_id,
             spec=spec,
@@ -591,12 +616,6 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
 
 def _image_of(spec: ContainerSpec) -> str:
     return spec.labels.get(IMAGE_LABEL) or spec.image
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def doors(engine: FakeEngine) -> Doors:

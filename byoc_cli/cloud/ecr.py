@@ -135,6 +135,14 @@ class Ecr:
         media_type = image.get("imageManifestMediaType") or json.loads(text).get("mediaType", "")
         return Manifest(str(image["imageId"]["imageDigest"]), str(media_type), text)
 
+    def policy(self, repository: str) -> str:
+        """Read a repository's policy, as JSON; "" where it has none."""
+        with faults.translated(f"the policy of '{repository}' cannot be read"):
+            try:
+                return str(self._client.get_repository_policy(repositoryName=repository)["policyText"])
+            except self._client.exceptions.RepositoryPolicyNotFoundException:
+                return ""
+
     def put(self, repository: str, tag: str, manifest: Manifest) -> None:
         """Write a manifest under a tag, its blobs being there; ECR compares the digest."""
         with faults.translated(f"the manifest cannot be written to '{repository}:{tag}'"):

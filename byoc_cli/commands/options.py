@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from byoc_cli.console import Console
+from byoc_cli.console import Console, written
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -171,11 +171,15 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words before `--` as usual."""
         if "--" not in args or all(parameter.name != "command" for parameter in self.params):
-            return super().parse_args(ctx, args)
+            return self._parse(ctx, args)
         at = args.index("--")
-        rest = super().parse_args(ctx, args[:at])
+        rest = self._parse(ctx, args[:at])
         ctx.params["command"] = [*(ctx.params["command"] or ()), *args[at + 1 :]]
         return rest
+
+    def _parse(self, ctx: Any, args: list[str]) -> list[str]:
+        with written():  # --help prints
+            return super().parse_args(ctx, args)
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:

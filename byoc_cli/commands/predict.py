@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
-_LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
+_LOG_SECONDS = 0.3  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
   byoc predict cat.png

@@ -18,8 +18,8 @@ _ONLY_HOST = "algo-1"
 def ps(session: Session, all_projects: AllOption = False) -> Outcome:
     """List the jobs and endpoints of this project that are in the engine.
 
-    With --json: a list of objects with name, kind (train, endpoint or transform), host (algo-1, … of a job), state,
-    image, container, port, created, project.
+    With --json: a list of objects with name, kind (train, endpoint, transform or check), host (algo-1, … of a job),
+    state, image, container, port, created, project.
     """
     from byoc_cli.local import running
     from byoc_cli.local.hosting import port_of

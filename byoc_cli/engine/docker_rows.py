@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from byoc_cli.engine.types import IMAGE_LABEL, JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Exit, Image, Thing
+from byoc_cli.engine.types import IMAGE_LABEL, JOB_LABEL, KIND_LABEL, PROJECT_LABEL, Exit, Image, ImageConfig, Thing
 
 
 def exit_of(state: Mapping[str, Any]) -> Exit:
@@ -32,6 +32,19 @@ def image_of(row: Mapping[str, Any]) -> Image:
         size=int(row.get("Size", 0)),
         labels=config.get("Labels") or {},
         user="" if user in {"root", "0"} else user,
+        config=_config_of(config),
+    )
+
+
+def _config_of(config: Mapping[str, Any]) -> ImageConfig:
+    return ImageConfig(
+        entrypoint=config.get("Entrypoint") or (),
+        command=config.get("Cmd") or (),
+        environment=dict(variable.partition("=")[::2] for variable in config.get("Env") or []),
+        working_folder=str(config.get("WorkingDir") or ""),
+        user=str(config.get("User") or ""),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
+        stop_signal=str(config.get("StopSignal") or ""),
     )
 
 

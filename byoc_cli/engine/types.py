@@ -83,12 +83,39 @@ class Exit:
 
 @dataclass(frozen=True)
 class FileStat:
-    """A file as the container sees it: size in bytes, `mode` as Go's os.FileMode, `modified` in the engine's words."""
+    """A file as the container sees it: size in bytes, `mode` as Go's os.FileMode, `modified` in the engine's words.
+
+    `link` is where a symbolic link leads, as an absolute path; "" for all else.
+    """
 
     name: str
     size: int
     mode: int
     modified: str = ""
+    link: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a directory."""
+        return bool(self.mode >> 31 & 1)
+
+    @property
+    def executable(self) -> bool:
+        """Whether root may execute it: a bit for anybody is enough."""
+        return not self.is_folder and bool(self.mode & 0o111)
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """What an image says of how it is run, to the letter; `user` may have a group ("1000:0")."""
+
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_folder: str = ""
+    user: str = ""
+    volumes: Sequence[str] = ()
+    stop_signal: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +134,7 @@ class Image:
     size: int
     labels: Mapping[str, str]
     user: str = ""
+    config: ImageConfig = field(default_factory=ImageConfig)
 
 
 @dataclass(frozen=True)

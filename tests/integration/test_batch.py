@@ -28,7 +28,7 @@ def made(project: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def peak(live: Live, timeout: float = 120) -> int:
+def peak(live: Live, timeout: float = 300) -> int:
     """Wait for its end; gives the most memory it had, in MB."""
     most, process, end = 0, psutil.Process(live.process.pid), time.monotonic() + timeout
     while live.process.poll() is None:
@@ -100,13 +100,15 @@ def test_h58_a_file_that_fails_is_named_with_the_containers_last_words(byoc: Byo
         (project / "in" / name).write_bytes(data)
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--retries", "1", cwd=project)
     assert (ran.code, ran.stdout) == (1, "")
-    assert ran.error == (
-        "error: the transform job failed: 1 of 3 files\n"
-        "2.csv: records 1 to 2: Bad HTTP status received from algorithm: 500\ncould not convert\n"
-        "the container's last lines:\n  serving\n"
-        + "  ValueError: could not convert string to float: 'bad'\n" * 2
-        + "FailureReason: AlgorithmError: See job logs for more information\n"
-    )
+    first, *last, reason = ran.error.splitlines()
+    assert first == "error: the transform job failed: 1 of 3 files"
+    assert last[:3] == [
+        "2.csv: records 1 to 2: Bad HTTP status received from algorithm: 500",
+        *("could not convert", "the container's last lines:"),
+    ]
+    # Two streams of one container, which have no order between them; of two tries the second's may come too late.
+    assert set(last[3:]) == {"  serving", "  ValueError: could not convert string to float: 'bad'"}
+    assert reason == "FailureReason: AlgorithmError: See job logs for more information"
     assert made(project) == {"1.csv.out": b"1\n", "sub/3.csv.out": b"3\n"}
 
 
@@ -152,14 +154,14 @@ def begun(byoc: Byoc, project: Path) -> Live:
     (project / "in" / "b.csv").write_bytes(b"b\n" * 2000)
     words = ("--split-type", "Line", "--batch-strategy", "SingleRecord", "--env", "ACT=slow")
     live = byoc.start("batch", "in", "--out", "out", *words, cwd=project)
-    wait_for((project / "out" / "b.csv.out.part").exists, 30, lambda: live.stderr)
+    wait_for((project / "out" / "b.csv.out.part").exists, 60, lambda: live.stderr)
     return live
 
 
 def test_killed_in_the_middle_and_run_again(byoc: Byoc, project: Path) -> None:
     live = begun(byoc, project)
     live.send(signal.SIGKILL)
-    live.process.wait(10)
+    live.process.wait(60)
     assert set(made(project)) - {"b.csv.out.part"} == {"a.csv.out"}
     (row,) = byoc("ps", "--json", cwd=project).json()
     assert (row["kind"], row["state"]) == ("transform", "orphaned")
@@ -172,7 +174,7 @@ def test_killed_in_the_middle_and_run_again(byoc: Byoc, project: Path) -> None:
 def test_ctrl_c_leaves_nothing_half_done(byoc: Byoc, project: Path) -> None:
     live = begun(byoc, project)
     live.ctrl_c()
-    ran = live.end(40)
+    ran = live.end()
     assert (ran.code, ran.stdout) == (130, "")
     assert set(made(project)) == {"a.csv.out"}
     assert byoc("ps", "--json", cwd=project).json() == []
@@ -182,7 +184,7 @@ def test_stopped_from_another_shell(byoc: Byoc, project: Path) -> None:
     live = begun(byoc, project)
     (row,) = byoc("ps", "--json", cwd=project).json()
     assert byoc("stop", row["name"], cwd=project).stdout == f"{row['name']}\n"
-    ran = live.end(40)
+    ran = live.end()
     assert ran.code == 1
     assert "error: the transform job was stopped\n1 of 2 files were not done\n" in ran.stderr
     assert set(made(project)) == {"a.csv.out"}

@@ -89,8 +89,14 @@ def on(path: str, answer: Answer) -> Answer:
     return either
 
 
-def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: str = "text/plain") -> Answer:
-    """Answer in chunks, each flushed; without an `end` it is broken off."""
+def chunked(
+    *parts: bytes,
+    pause: float = 0.0,
+    end: bool = True,
+    content_type: str = "text/plain",
+    go_on: Callable[[], bool] = lambda: True,
+) -> Answer:
+    """Answer in chunks, each flushed; without an `end`, or when not told to `go_on` after one, it is broken off."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
@@ -102,7 +108,9 @@ def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: s
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             handler.wfile.flush()
             time.sleep(pause)
-        if end:
+            if not go_on():
+                break
+        if end and part == parts[-1]:
             handler.wfile.write(b"0\r\n\r\n")
         else:
             handler.close_connection = True
@@ -110,7 +118,7 @@ def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: s
     return answer
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until it holds; says whether it came to be."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -288,7 +288,7 @@ def test_h57_small_files_are_sent_at_the_same_time(
     meeting = threading.Barrier(4)
 
     def act(body: bytes, _: int) -> Answer:
-        meeting.wait(10)
+        meeting.wait(60)
         return 200, body
 
     server.act = act

@@ -31,7 +31,7 @@ def test_the_pages_are_what_the_program_says() -> None:
 
 def test_an_old_page_and_a_missing_one_are_named(tmp_path: Path) -> None:
     assert docs(tmp_path).returncode == 0
-    assert sorted(page.name for page in tmp_path.iterdir()) == ["commands.md", "contract.md"]
+    assert sorted(page.name for page in tmp_path.iterdir()) == ["check.md", "commands.md", "contract.md"]
     (tmp_path / "commands.md").unlink()
     with (tmp_path / "contract.md").open("a") as page:
         page.write("by hand\n")

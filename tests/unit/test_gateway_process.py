@@ -59,7 +59,7 @@ def test_one_that_is_never_told_of_a_container_ends(listener: socket.socket, tmp
     process = psutil.Process(gateway._process.pid)
     assert gateway._process.stdin
     gateway._process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     gateway.end()
 
 
@@ -75,7 +75,7 @@ def test_the_end_of_a_container_is_seen(tmp_path: Path, gone: str) -> None:
         container.stop(1)
     else:
         container.remove()
-    watched.join(5)
+    watched.join(60)
     assert not watched.is_alive()
     wait_for_end(lambda: engine, container.id)  # at once: it is known to have ended
     container.remove()
@@ -97,7 +97,7 @@ def test_an_engine_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     assert eventually(lambda: len(tries) == 3)
     assert watched.is_alive()
     container.remove()
-    watched.join(5)
+    watched.join(60)
     assert not watched.is_alive()
 
 
@@ -122,4 +122,4 @@ def test_the_port_of_one_that_is_gone_is_free(listener: socket.socket) -> None:
     threading.Timer(0.2, listener.close).start()
     begin = time.monotonic()
     status.wait_until_gone(port)
-    assert 0.15 < time.monotonic() - begin < 3
+    assert 0.15 < time.monotonic() - begin < 14

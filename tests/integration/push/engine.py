@@ -49,6 +49,7 @@ class Engine:
     podman: bool = False
     descriptor: dict[str, Any] = field(default_factory=dict)
     silence: float = 0.0
+    pause: float = 0.0  # before each look into a container
     answer: bytes = b""
     digest: Callable[[], str] = str
     pushed: list[str] = field(default_factory=list)
@@ -88,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.partition("?")[0]
         pushes = path.endswith("/push")
+        if path.endswith("/archive"):
+            time.sleep(self.engine.pause)
         if pushes:
             self.engine.pushed.append(path)
             if self.engine.answer:

@@ -1,0 +1,92 @@
+"""What a step works with: the image under test, an engine, and containers that are gone when the check ends."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from threading import Event
+
+from byoc_cli.engine.docker_engine import DockerEngine
+from byoc_cli.engine.types import Container, ContainerSpec, Image
+from byoc_cli.errors import ByocError
+from byoc_cli.local import labels
+from byoc_cli.project import Project
+
+KIND = "check"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where the image is in ECR, as `byoc push` would name it."""
+
+    region: str
+    repository: str
+    tag: str
+    profile: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be checked, and what the user said about it."""
+
+    project: Project
+    reference: str
+    image: Image
+    registry: Registry | None = None
+
+
+class Cancelled(Exception):
+    """The check is being broken off; nothing new is made."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A step's own place to work. All that is made here has the check's name in its labels, and goes by them."""
+
+    order: Order
+    engine: DockerEngine
+    job: str
+    cancelled: Event = field(default_factory=Event)
+
+    def check(self) -> None:
+        """Raise Cancelled when the check is being broken off: a step asks now and then."""
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    @contextmanager
+    def container(self, step: str, **spec: object) -> Iterator[Container]:
+        """Create a container of the image, not started; `spec` is more of its ContainerSpec."""
+        self.check()
+        marks = labels.for_job(self.order.project, KIND, self.job, image=self.order.reference)
+        plain = ContainerSpec(self.order.image.id, ["train"], f"{self.job}-{step}", marks)
+        made = self.engine.create(replace(plain, **spec))  # type: ignore[arg-type]
+        try:
+            yield made
+        finally:
+            made.remove()
+
+
+@dataclass(frozen=True)
+class Benches:
+    """Gives each step a bench with an engine connection of its own, and clears all of them."""
+
+    order: Order
+    connect: Callable[[], DockerEngine]
+    job: str = field(default_factory=lambda: f"byoc-check-{secrets.token_hex(4)}")
+    cancelled: Event = field(default_factory=Event)
+
+    def bench(self) -> Bench:
+        """Make one: requests' sessions are not made for threads."""
+        return Bench(self.order, self.connect(), self.job, self.cancelled)
+
+    def clear(self) -> None:
+        """Remove all that is there: also what was being made when a signal came, which ends the steps."""
+        labels.remove_job(self.connect(), self.order.project, self.job)
+
+    def cancel(self) -> None:
+        """End what the steps are doing."""
+        self.cancelled.set()
+        with suppress(ByocError):  # once more at the end
+            self.clear()

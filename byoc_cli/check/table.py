@@ -1,0 +1,17 @@
+"""All steps, in the order of the report; importing this registers every rule.
+
+A step is a module or package with a `Step`; a new one is a line here, and whoever is needed stands before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from byoc_cli.check.model import Step
+from byoc_cli.check.registry import REGISTRY
+from byoc_cli.check.static import STATIC, config_rules, entrypoint_rules, exec_rules, file_rules, start_rules
+
+RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules)
+
+STEPS: Sequence[Step[Any]] = (STATIC, REGISTRY)

@@ -1,0 +1,164 @@
+"""`byoc check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byoc_cli.commands.options import ImageArgument, Outcome, Session
+from byoc_cli.errors import ByocError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from byoc_cli.check.bench import Registry
+    from byoc_cli.check.model import Finding
+    from byoc_cli.project import Project
+
+EXAMPLES = """
+  byoc check
+  byoc check my-model:v2 --only serve --skip T-09
+  byoc check --strict --junit check.xml --html check.html
+  byoc check --registry --region us-west-2
+  byoc check --list
+"""
+
+
+def check(
+    session: Session,
+    image: ImageArgument = "",
+    only: Annotated[
+        list[str],
+        typer.Option(
+            metavar="WORD,…", help="Only these: train, serve, static, registry, or rules.", show_default=False
+        ),
+    ] = [],
+    skip: Annotated[
+        list[str], typer.Option(metavar="WORD,…", help="All but these, in the same words.", show_default=False)
+    ] = [],
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    registry: Annotated[bool, typer.Option("--registry", help="Look at what ECR has of the image, too.")] = False,
+    region: Annotated[
+        str,
+        typer.Option(
+            metavar="R",
+            help="With --registry: the AWS region; that of an ECR name, AWS_REGION or the profile's without it.",
+        ),
+    ] = "",
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="With --registry: the AWS profile.", envvar="BYOC_PROFILE")
+    ] = "",
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as JUnit XML, too.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as one page, too.", show_default=False)
+    ] = None,
+    list_rules: Annotated[
+        bool, typer.Option("--list", help="List the rules that can be checked, and do nothing.")
+    ] = False,
+) -> Outcome:
+    """Check an image against SageMaker's container contract, rule by rule, before a job costs.
+
+    It reads the image and does not start it: what can be seen of its configuration and its files. Whether it trains
+    and serves is not tried yet; `byoc local-train` and `byoc serve` do that.
+
+    A broken MUST fails, a broken SHOULD warns; what could not be tried is skipped, with the reason. Each finding says
+    what was seen, what the cloud would say, what to do, and where the rule stands. Ends with 1 if a MUST is broken;
+    with --strict if anything is.
+
+    With --json: an object with image, rules (each with id, level, result: pass, warn, fail or skip, seen, cloud, fix,
+    source, and seconds of the step that shows it), summary (how many of each result). With --list: a list of objects
+    with id, level, step, sentence, remedy, source.
+    """
+    from byoc_cli.check import report, selection
+    from byoc_cli.check.bench import Benches, Order
+    from byoc_cli.check.runner import check as run
+    from byoc_cli.check.table import STEPS
+    from byoc_cli.console import check_view
+
+    rules = selection.chosen(STEPS, only, skip, asked=["registry"] if registry or list_rules else [])
+    if list_rules:
+        rows = [
+            {
+                "id": each.id,
+                "level": each.level,
+                "step": each.step.name,
+                "sentence": each.sentence,
+                "remedy": each.remedy,
+                "source": each.source,
+            }
+            for each in rules
+        ]
+        return Outcome(rows, lambda console: check_view.show_rules(console, rules))
+    for option, file in (("--junit", junit), ("--html", html)):
+        _check_writable(option, file)
+    project = session.project()
+    place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))
+    reference, found = session.image(image, project)
+    order = Order(project, reference, found, place)
+    with check_view.CheckView(session.console) as view:
+        findings = run(STEPS, rules, Benches(order, session.doors.connect), view)
+    _write(reference, findings, junit, html, strict=strict)
+    data = report.data(reference, findings)
+    if broken := [each.rule.id for each in findings if each.result == "fail" or (strict and each.result == "warn")]:
+        if not session.console.as_json:
+            check_view.show(session.console, reference, findings)
+        raise ByocError(
+            f"{reference} does not keep SageMaker's contract\n{', '.join(broken)}",
+            hint="each finding above says what to do (fix), and docs/check.md what is checked",
+            result=data,
+        )
+    return Outcome(data, lambda console: check_view.show(console, reference, findings))
+
+
+def _registry(project: Project, image: str, region: str, profile: str, *, wanted: bool) -> Registry | None:
+    """Where to look for the image in ECR: by its own name, if that is ECR's, else as `byoc push` would name it.
+
+    Raises:
+        UsageError: options of --registry without it; no region; a name that ECR does not take.
+
+    """
+    if not wanted:
+        if region:
+            raise UsageError("--region goes with --registry", hint="byoc check --registry --region …")
+        return None
+    from byoc_cli import image_ref
+    from byoc_cli.check.bench import Registry
+    from byoc_cli.cloud import account
+    from byoc_cli.commands import push_words
+
+    named = image or project.image
+    place = None if named.startswith("sha256:") else image_ref.parse(named).ecr
+    regions = account.regions([region or (place[1] if place else "")] if region or place else [], profile)
+    repository, tag = push_words.names_of(project, named, "", "")
+    return Registry(regions[0], repository, tag, profile)
+
+
+def _check_writable(option: str, file: Path | None) -> None:
+    if file is None:
+        return
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"{option} {file} cannot be written\nthat is no file in a folder that exists")
+
+
+def _write(reference: str, findings: Sequence[Finding], junit: Path | None, html: Path | None, *, strict: bool) -> None:
+    from datetime import datetime
+
+    from byoc_cli import __version__
+    from byoc_cli.check.report.junit import junit as as_junit
+    from byoc_cli.check.report.page import page
+
+    pages = {}
+    if junit:
+        pages[junit] = as_junit(reference, findings, strict=strict)
+    if html:
+        when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+        pages[html] = page(reference, findings, when=when, version=__version__)
+    for file, text in pages.items():
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ByocError(f"{file} cannot be written\n{error.strerror}", hint="give another file") from error

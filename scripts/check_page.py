@@ -1,0 +1,110 @@
+"""docs/check.md: how it is used, the rules as `byoc check` has them, and which mutants they catch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from byoc_cli.check.model import Rule
+from byoc_cli.check.table import STEPS
+from byoc_cli.contract.rules import RULES
+
+REPOSITORY = Path(__file__).parents[1]
+MUTANTS = REPOSITORY / "docs" / "mutants.json"
+
+_HEAD = """\
+# Checking an image
+
+    byoc check [IMAGE]
+
+reads an image rule by rule against [SageMaker's contract](contract.md), before a job costs. It does not start the
+image: this part, the static one, looks at the configuration and, through the engine, at single files, in a container
+that is made and never started. **Whether the image trains and serves is not tried yet**; `byoc local-train` and `byoc
+serve` do that. With `--registry` it also reads what ECR has of the image.
+
+A broken MUST fails, a broken SHOULD or NICE warns, and what could not be tried is skipped with the reason: it is never
+passed. Each finding says what was *seen*, what the *cloud* would say, the *fix*, and its *source*. An image for hosting
+only is checked with `--only serve`, one for training only with `--only train`.
+
+| exit code | |
+|---|---|
+| 0 | no MUST is broken (with `--strict`: nothing is) |
+| 1 | something is |
+| 2 | wrong usage; 3 no engine, or no credentials for `--registry` |
+
+## Choosing rules
+
+`--only` and `--skip` take words, with commas or repeated: `train` and `serve` (what is about training, what is about
+hosting; the image's own rules are about both, and stay when one is skipped), a step (`static`, `registry`), or ids of
+rules. An id that is checked as part of another rule (in brackets below) chooses that one. `byoc check --list` shows
+what there is.
+
+## In CI
+
+`--junit FILE` writes what every CI shows, `--html FILE` one page without any reference to elsewhere, for a browser or a
+printer. For GitHub Actions:
+
+```yaml
+jobs:
+  contract:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: { python-version: "3.12" }
+      - run: pip install path/to/byoc
+      - run: byoc build
+      - run: byoc check --strict --junit check.xml --html check.html
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with: { name: check, path: "check.*" }
+```
+"""
+
+_MUTANTS = """\
+## Mutants
+
+How we know that a rule catches what it is for: each row is a sound image and one small change, each cell what the
+rules said of it. `make test` tries each mutant's own rules; this table is all rules on all mutants, made by `make
+mutants`. On the sound image itself, and on those of `tests/integration/check/test_false_alarms.py`, nothing fails or
+warns.
+
+| mutant | change | caught by | and by |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    order = list(RULES)
+    rules = sorted((rule for step in STEPS for rule in step.rules), key=lambda rule: order.index(rule.id))
+    steps = "\n".join(f"| `{step.name}` | {step.about} |" for step in STEPS)
+    rows = "\n".join(map(_rule, rules))
+    found = "\n".join(map(_mutant, json.loads(MUTANTS.read_text(encoding="utf-8"))))
+    return (
+        f"{_HEAD}\n## Steps\n\n| step | what it does |\n|---|---|\n{steps}\n\n"
+        f"## Rules\n\nMade from the rules by `python scripts/docs.py`.\n\n"
+        f"| rule | level | step | what is checked | what to do | source |\n|---|---|---|---|---|---|\n{rows}\n\n"
+        f"{_MUTANTS}{found}\n"
+    )
+
+
+def _rule(rule: Rule[Any]) -> str:
+    also = f" ({', '.join(rule.also)})" if rule.also else ""
+    source = re.sub(r"https://\S+/(\S+)\.html", r"[\1](\g<0>)", rule.source)
+    return _cells(rule.id + also, rule.level, rule.step.name, rule.sentence, rule.remedy, source)
+
+
+def _mutant(row: Mapping[str, Any]) -> str:
+    expected: Sequence[str] = list(row["expected"])
+    found: Mapping[str, str] = row["found"]
+    caught = ", ".join(f"{id_} {found.get(id_, '**missed**')}" for id_ in expected)
+    others = ", ".join(f"{id_} {result}" for id_, result in found.items() if id_ not in expected)
+    return _cells(f"`{row['name']}`", row["change"], caught, others)
+
+
+def _cells(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

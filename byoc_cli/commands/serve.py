@@ -153,7 +153,7 @@ def serve(
     # All that can be wrong with the words is said before anything is looked up or made.
     said = containers(session, project, images, model, env, env_file)
     direct = choice(mode, "--mode", ("serial", "direct")) == "direct"
-    _check_several(said, direct=direct, raw=raw)
+    _check_several(said, direct=direct, raw=raw, asynchronous=bool(async_output))
     many = _many(models, model=bool(model), several=said.several, raw=raw, serverless=serverless is not None)
     instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
     if serverless is not None:
@@ -161,7 +161,6 @@ def serve(
         asked = Asked(number, instance_type, network_isolation, capture, startup_timeout, len(said.images))
         refuse(problems(serverless, asked))
     given = {"--raw": raw, "--data-capture": data_capture, "--serverless": serverless, "--models": models}
-    given |= {"--mode direct": direct}
     asynchronous = async_config(
         session, async_output, async_failure, max_concurrent, excluded=next((key for key in given if given[key]), "")
     )
@@ -220,13 +219,18 @@ def _check_watch(*, watch: bool, raw: bool, detach: bool, models: bool) -> None:
         )
 
 
-def _check_several(said: Containers, *, direct: bool, raw: bool) -> None:
+def _check_several(said: Containers, *, direct: bool, raw: bool, asynchronous: bool) -> None:
     if raw and said.several:
         raise UsageError(
             f"--raw is the own port of one container, and there are {len(said.images)}", hint="leave --raw out"
         )
     if direct and not said.several:
         raise UsageError("--mode direct is for several containers, and there is one", hint="byoc serve IMAGE IMAGE")
+    if direct and asynchronous:
+        raise UsageError(
+            "--mode direct does not go with --async-output\nInvokeEndpointAsync has no TargetContainerHostname",
+            hint="leave one of them out",
+        )
 
 
 def _many(given: str, *, model: bool, several: bool, raw: bool, serverless: bool) -> Path | None:
@@ -240,7 +244,7 @@ def _many(given: str, *, model: bool, several: bool, raw: bool, serverless: bool
 
     reasons = {
         "--model is one of one model": model,
-        "several images have one model each": several,
+        "several images have one each": several,
         "--raw has no local endpoint, which loads them": raw,
         "--serverless has one model": serverless,
     }

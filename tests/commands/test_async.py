@@ -52,6 +52,7 @@ def test_wrong_words_of_serve(byoc: Byoc, image: FakeEngine, words: tuple[str, .
     [
         (("row.csv", "--repeat", "2"), "--repeat does not go with --async"),
         (("row.csv", "--target-model", "m"), "--target-model does not go with --async"),
+        (("row.csv", "--target-container", "c"), "--target-container does not go with --async"),
         (("nowhere.csv",), "there is no file 'nowhere.csv'"),
         ((".",), "'.' is a folder, not a file"),
         (("large.csv",), "large.csv has 1,073,741,825 bytes; an asynchronous request has at most 1,073,741,824"),

@@ -45,6 +45,11 @@ def port() -> str:
         (("prepare", "No"), 2, "'No' is not an image name"),
         (("prepare", "my-model", "--raw"), 2, "--raw is the own port of one container, and there are 2\n"),
         (("prepare", "--mode", "direct"), 2, "--mode direct is for several containers, and there is one\n"),
+        (
+            ("prepare", "my-model", "--mode", "direct", "--async-output", "x"),
+            2,
+            "--mode direct does not go with --async-output\nInvokeEndpointAsync has no TargetContainerHostname\n",
+        ),
         (("prepare", "my-model", "--mode", "both"), 2, "--mode both: there is no such word\n"),
         (("prepare", "my-model", "--model", "m"), 2, "1 --model for 2 images\n"),
         (("prepare", "--model", "m", "--model", "m"), 2, "2 --model for 1 image\n"),

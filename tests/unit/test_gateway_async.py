@@ -8,8 +8,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import IO, Any, cast
@@ -28,7 +28,7 @@ from byoc_cli.local.gateway.upstream import Upstreams
 from byoc_cli.local.places import Found, Places, S3Door, path_of
 from tests.fakes import Told
 from tests.unit.gateway_world import NAME, World, chunked, eventually, world
-from tests.unit.test_endpoint import Answer, drop, reply
+from tests.unit.test_endpoint import Answer, Server, drop, reply
 
 SECONDS = 30.0
 FAILED = "the asynchronous request"
@@ -70,9 +70,11 @@ class Here:
 
 
 @contextmanager
-def here(folder: Path, concurrency: int = 4, s3: S3Door | None = None) -> Iterator[Here]:
+def here(
+    folder: Path, concurrency: int = 4, s3: S3Door | None = None, hostnames: Sequence[str] = ("primary",)
+) -> Iterator[Here]:
     config = AsyncInferenceConfig((folder / "out").as_uri(), (folder / "bad").as_uri(), concurrency)
-    with world(asynchronous=config, s3=s3) as made:
+    with world(asynchronous=config, s3=s3, hostnames=hostnames) as made:
         yield Here(made, folder)
 
 
@@ -214,6 +216,64 @@ def test_describe_endpoint_shows_it(local: Here) -> None:
 def test_settings_go_to_another_process_as_they_are() -> None:
     settings = Settings("e", ("127.0.0.1:8080",), asynchronous=AsyncInferenceConfig("s3://a/b", "file:///ü", 7))
     assert Settings.from_json(settings.to_json()) == settings
+
+
+# -- several containers, and new ones ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> Iterator[Here]:
+    """Two containers in a row."""
+    with here(tmp_path, hostnames=("container-1", "container-2")) as made:
+        made.server.answers = [reply(200, b"prepared", "text/plain")]
+        yield made
+
+
+def test_h32_an_asynchronous_request_goes_through_all(row: Here) -> None:
+    row.world.servers[1].answers = [echo]
+    asked = row.ask(ContentType="text/csv", Accept="text/csv", CustomAttributes="a=b")
+    assert row.answer(asked) == b"prepared"
+    came = [row.world.invocations_of(index)[0] for index in range(2)]
+    for headers in came:
+        del headers["Host"]
+    shared = {"X-Amzn-SageMaker-Custom-Attributes": "a=b"}
+    assert came == [
+        shared | {"Content-Type": "text/csv", "Content-Length": "3"},
+        shared | {"Content-Type": "text/plain", "Content-Length": "8", "Accept": "text/csv"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("index", "answer", "said"),
+    [
+        (0, reply(415, b"not csv"), 'ModelError: Received client error (415) from container-1 with message "not csv"'),
+        (1, reply(415, b"not csv"), 'ModelError: Received client error (415) from container-2 with message "not csv"'),
+        (1, drop, "ModelError: Received server error (0) from container-2 with message"),
+        (1, chunked(b"x"), "ModelError: The response from container container-2 did not specify the required Content"),
+    ],
+)
+def test_h18_the_container_of_a_row_that_fails_is_named(row: Here, index: int, answer: Answer, said: str) -> None:
+    row.world.servers[index].answers = [answer]
+    assert row.failure(row.ask()).startswith(said)
+
+
+def test_what_waits_goes_to_the_new_container_and_the_old_one_ends_what_it_began(tmp_path: Path) -> None:
+    gate = Gate()
+    with here(tmp_path, concurrency=1) as local:
+        local.server.answers = [gate.answer]
+        asked = [local.ask() for _ in range(3)]
+        assert eventually(lambda: gate.now == 1, SECONDS)
+        other = Server()
+        other.answers = [reply(200, b"new")]
+        answered = local.world.gateway.move([f"127.0.0.1:{other.http.server_port}"])
+        assert not answered.done()
+        gate.opened.set()
+        assert [local.answer(one) for one in asked] == [b"1,2", b"new", b"new"]
+        answered.result(SECONDS)
+        assert len(gate.bodies) == 1
+        assert local.failures == []
+        local.world.gateway.end()
+        other.close()
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -416,6 +476,9 @@ class Held:
     def __init__(self) -> None:
         self.asked = 0
         self.all = [self]
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @asynccontextmanager
     async def invoke(self, *_: object) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from byoc_cli.contract import hosting
+from byoc_cli.local.places import path_of
 from tests.integration.conftest import Build
 from tests.integration.test_gateway import gateways, sdk
 from tests.integration.world import Byoc, wait_for
@@ -170,6 +171,28 @@ def test_h11_one_that_never_becomes_ready_is_named(byoc: Byoc, project: Path, ac
     assert ran.error.startswith("error: sick did not become ready within 2 s\n")
     assert "\nThe sick for production variant AllTraffic did not pass the ping health check.\n" in ran.error
     assert "hint: listen on 0.0.0.0:$SAGEMAKER_BIND_TO_PORT, not on 127.0.0.1, and answer /ping with 200" in ran.error
+
+
+def test_h50_an_asynchronous_pipeline_and_how_it_ends(byoc: Byoc, project: Path, actor: str, free_port: int) -> None:
+    words = ("--env", "container-2:WHO=second", "--async-output", "answers", "--max-concurrent", "1")
+    ran = byoc("serve", actor, actor, *NONE, *words, "--detach", "--json", "--port", str(free_port), cwd=project)
+    assert ran.code == 0, ran.stderr
+    (project / "row.csv").write_text("1,2")
+    second = byoc("predict", "row.csv", "--async", "--json", cwd=project).json()["answer"]
+    assert (second["environment"]["WHO"], json.loads(second["body"])["body"]) == ("second", "1,2")
+    client = sdk(ran.json()["endpoint"])
+    # The first one ends the endpoint, whose others are stopped: each request leaves a file.
+    asked = [
+        client.invoke_endpoint_async(EndpointName=ran.json()["name"], Body=b"x", CustomAttributes=act)
+        for act in ("die", "echo", "echo")
+    ]
+    client.close()
+    failures = [path_of(each["FailureLocation"]) for each in asked]
+    wait_for(lambda: all(path.exists() for path in failures), 60)
+    assert failures[0].read_text().startswith("ModelError: Received server error (0) from container-1 with message")
+    wait_for(lambda: gateways(free_port) == [], 60)
+    assert {each["state"] for each in byoc("ps", "--json", cwd=project).json()} == {"exited"}
+    assert byoc("clean", "--yes", cwd=project).code == 0
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------

@@ -34,8 +34,12 @@ session = Session(
 predictor = Predictor(name, sagemaker_session=session, serializer=JSONSerializer(), deserializer=JSONDeserializer())
 said = {"json": predictor.predict({"instances": [[1, 2]]})}
 said["options"] = predictor.predict(
-    [1], target_model="m.tar.gz", target_variant="AllTraffic", inference_id="id-1", custom_attributes="mine"
+    [1], target_variant="AllTraffic", inference_id="id-1", custom_attributes="mine"
 )
+try:
+    predictor.predict([1], target_model="m.tar.gz")
+except ClientError as error:
+    said["model"] = error.response["Error"]
 try:
     predictor.predict([1], custom_attributes="status:418")
 except ClientError as error:
@@ -78,11 +82,12 @@ def test_predictor_of_sdk_v2(byoc: Byoc, project: Path, free_port: int, tmp_path
     )
     sent = {key: value for key, value in said["options"]["headers"].items() if key.startswith("X-Amzn-SageMaker-")}
     assert sent == {
-        "X-Amzn-SageMaker-Target-Model": "m.tar.gz",
         "X-Amzn-SageMaker-Target-Variant": "AllTraffic",
         "X-Amzn-SageMaker-Inference-Id": "id-1",
         "X-Amzn-SageMaker-Custom-Attributes": "mine",
     }
+    assert said["model"]["Code"] == "ValidationError"
+    assert "does not support target model header" in said["model"]["Message"]
     code, message, status, original = said["error"]
     assert (code, status, original) == ("ModelError", 418, "the model says no")
     assert 'Received client error (418) from primary with message "the model says no"' in message

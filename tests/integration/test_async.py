@@ -100,7 +100,7 @@ def test_predict_says_what_failed(endpoint: dict[str, Any], byoc: Byoc, project:
     (written,) = re.findall(r"\nwritten to (\S+)\n", said)
     assert 'with message "the model says no"' in Path(written).read_text()
 
-    said = failing("row.csv", "--async", "-H", f"{ACT}=stream:0")
+    said = failing("row.csv", "--async", "-H", f"{ACT}=stream:at-once")
     assert "did not specify the required Content-Length header" in said
     assert "hint: an asynchronous endpoint takes no answer in chunks" in said
 

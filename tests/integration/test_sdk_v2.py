@@ -47,7 +47,7 @@ except ClientError as error:
     said["error"] = [error["Code"], error["Message"], told["OriginalStatusCode"], told["OriginalMessage"]]
 said["csv"] = Predictor(name, session, CSVSerializer(), JSONDeserializer()).predict([[1, 2], [3, 4]])
 said["bytes"] = Predictor(name, session).predict(b"as it is").decode()
-said["stream"] = b"".join(Predictor(name, session).predict_stream(b"x", custom_attributes="stream:0.01")).decode()
+said["stream"] = b"".join(Predictor(name, session).predict_stream(b"x", custom_attributes="stream:at-once")).decode()
 try:
     Predictor("another", session).predict(b"x")
 except ClientError as error:

@@ -11,8 +11,9 @@ from typing import Any
 from byoc_cli.check.model import Step
 from byoc_cli.check.registry import REGISTRY
 from byoc_cli.check.static import STATIC, config_rules, entrypoint_rules, exec_rules, file_rules, start_rules
+from byoc_cli.check.training import good_rules
 from byoc_cli.check.training.good import TRAIN_GOOD
 
-RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules)
+RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules, good_rules)
 
 STEPS: Sequence[Step[Any]] = (STATIC, REGISTRY, TRAIN_GOOD)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from byoc_cli.check.bench import KIND, Bench
-from byoc_cli.check.training.facts import Ran
+from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import CannotStart, Container
 from byoc_cli.local.background import beside

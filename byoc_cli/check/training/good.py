@@ -1,42 +1,59 @@
-"""The good run: what `train` makes of data that it can use."""
+"""The good run: lets `train` work on data that it can use."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.model import Step, Verdict, failed, passed, skipped
+from byoc_cli.check.model import Step, Verdict, skipped
 from byoc_cli.check.static import start_rules
 from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.training import causes
 from byoc_cli.check.training.attempt import Wanted, attempt, job_of
 from byoc_cli.check.training.facts import TrainingFacts
+from byoc_cli.check.training.ran import Ran
+
+_RELAXED = {"T-59", "T-74", causes.CHANNEL}
+"""What may be another way with a network and writable data."""
+_NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     """Let it train without a network, on data that it cannot write to; once more with both, if that fails."""
     image: ImageFacts = have["static"]
-    if reason := _not_for_training(image):
+    if reason := not_for_training(image):
         return TrainingFacts(image, reason)
-    wanted = Wanted("good", bench.order.timeout, isolated=True, read_only=True)
-    ran = strict = attempt(bench, wanted)[0]
-    if strict.failed:
-        wanted = Wanted("good-again", bench.order.timeout)
-        ran = attempt(bench, wanted)[0]
     job = job_of(bench)
+    name, timeout = "good", bench.order.timeout
+    ran = strict = attempt(bench, Wanted(name, timeout, isolated=True, read_only=True))[0]
+
+    def cause(of: Ran) -> causes.Cause | None:
+        names = [channel.name for channel in job.channels]
+        return causes.cause(of, channels=names, strings=bool(job.hyperparameters)) if of.code else None
+
+    found = [cause(strict)]
+    if _NOT_EXECUTED.search(strict.log):
+        return TrainingFacts(image, "`train` cannot be executed (I-06)")
+    if strict.code and (found[0] is None or found[0].id in _RELAXED):
+        name = "good-again"
+        ran = attempt(bench, Wanted(name, timeout))[0]
+        found.append(cause(ran))
     return TrainingFacts(
         image,
+        causes=[each for each in found if each],
         ran=ran,
         strict=strict,
-        model=bench.folder / wanted.name / "model" if ran.code == 0 and ran.model else None,
+        model=bench.folder / name / "model" if ran.code == 0 and ran.model else None,
         own_data=bool(bench.order.training and bench.order.training.channels),
         hyperparameters=job.hyperparameters,
         metrics=job.metrics,
     )
 
 
-def _not_for_training(image: ImageFacts) -> str:
-    """Why it cannot be let train, from its files."""
+def not_for_training(image: ImageFacts) -> str:
+    """Why it cannot be let train, as its files tell; "" where it can."""
     there = start_rules.train_is_there(image)
     if there.result == "fail":
         return "`train` cannot be started (T-01)"
@@ -46,14 +63,14 @@ def _not_for_training(image: ImageFacts) -> str:
 
 
 TRAIN_GOOD: Step[TrainingFacts] = Step(
-    "train-good", "train", "trains on good data, without a network", train, needs=("static",)
+    "train-good", "train", "lets it train, without a network", train, needs=("static",)
 )
 
 
 def good(
     id_: str, sentence: str, remedy: str, *, also: Sequence[str] = ()
 ) -> Callable[[Callable[[TrainingFacts], Verdict]], Callable[[TrainingFacts], Verdict]]:
-    """Register a rule of the good run; an image that was not let train says why."""
+    """Register a rule of the good run; of an image that was not let train it is skipped."""
 
     def register(judge: Callable[[TrainingFacts], Verdict]) -> Callable[[TrainingFacts], Verdict]:
         def guarded(facts: TrainingFacts) -> Verdict:
@@ -63,12 +80,3 @@ def good(
         return judge
 
     return register
-
-
-@good("T-45", "it leaves a model in /opt/ml/model", "write the model to /opt/ml/model before `train` ends")
-def model(facts: TrainingFacts) -> Verdict:
-    """A job that completes without one is of no use."""
-    ran = facts.ran
-    if ran.model:
-        return passed(f"{len(ran.model)} files: {', '.join(ran.model[:3])}")
-    return failed("/opt/ml/model is empty") if ran.completed else skipped("it did not complete")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,8 +89,8 @@ class Listener:
         return "\n".join(text_lines(b"".join(self._said)))
 
 
-Watch = Callable[[Container, Execution, Listener], object]
-"""Is called in a thread of its own when the first host runs."""
+Watch = Callable[[Container, Execution, Listener, threading.Event], object]
+"""Is called in a thread of its own while the first host runs; the event says that it is over."""
 
 
 def job_of(bench: Bench) -> TrainingJob:
@@ -167,9 +168,14 @@ def _run(
 ) -> tuple[bool, float]:
     """(whether it had to be stopped, how long it ran)."""
     listener.started = time.monotonic()
-    with beside(lambda: watch(hosts[0].container, execution, listener) if watch else None):
-        ending = execution.run([(wanted.timeout, "max-runtime", "")])
-    return ending.cause in {"max-runtime", "stopped"}, time.monotonic() - listener.started
+    over = threading.Event()
+    with beside(lambda: watch(hosts[0].container, execution, listener, over) if watch else None):
+        try:
+            ending = execution.run([(wanted.timeout, "max-runtime", "")])
+        finally:
+            over.set()
+        seconds = time.monotonic() - listener.started
+    return ending.cause in {"max-runtime", "stopped"}, seconds
 
 
 def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: float, alone: bool) -> Ran:
@@ -191,6 +197,7 @@ def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: fl
         elsewhere=[] if model else host.container.changes(),
         first_word=listener.first_word,
         stopped=stopped,
+        ended_at=listener.started + seconds,
         out_of_memory=ended.out_of_memory,
         host=host.name,
     )

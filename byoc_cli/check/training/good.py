@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.model import Step, Verdict, skipped
+from byoc_cli.check.model import Step
 from byoc_cli.check.static import start_rules
 from byoc_cli.check.static.facts import ImageFacts
-from byoc_cli.check.training import causes
+from byoc_cli.check.training import causes, sources
 from byoc_cli.check.training.attempt import Wanted, attempt, job_of
 from byoc_cli.check.training.facts import TrainingFacts
+from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
 
 _RELAXED = {"T-59", "T-74", causes.CHANNEL}
@@ -48,6 +49,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
         model=bench.folder / name / "model" if ran.code == 0 and ran.model else None,
         own_data=bool(bench.order.training and bench.order.training.channels),
         hyperparameters=job.hyperparameters,
+        named=sources.hyperparameters(bench, image),
         metrics=job.metrics,
     )
 
@@ -67,16 +69,4 @@ TRAIN_GOOD: Step[TrainingFacts] = Step(
 )
 
 
-def good(
-    id_: str, sentence: str, remedy: str, *, also: Sequence[str] = ()
-) -> Callable[[Callable[[TrainingFacts], Verdict]], Callable[[TrainingFacts], Verdict]]:
-    """Register a rule of the good run; of an image that was not let train it is skipped."""
-
-    def register(judge: Callable[[TrainingFacts], Verdict]) -> Callable[[TrainingFacts], Verdict]:
-        def guarded(facts: TrainingFacts) -> Verdict:
-            return skipped(facts.reason) if facts.reason else judge(facts)
-
-        TRAIN_GOOD.rule(id_, sentence, remedy, also=also)(guarded)
-        return judge
-
-    return register
+good = rules_of(TRAIN_GOOD)

@@ -46,7 +46,7 @@ class Execution:
         grace: float = training.STOP_GRACE_SECONDS,
     ) -> None:
         self._hosts = hosts
-        self._grace = grace
+        self.grace = grace
         self._log = log
         self._feed = feed
         self._progress = progress
@@ -103,7 +103,7 @@ class Execution:
         others = [host.container for host in self._hosts if host.name not in self._exits]
         if others and why:
             self._progress.log(why)
-        _at_once(others, lambda container: container.stop(self._grace))
+        _at_once(others, lambda container: container.stop(self.grace))
 
     def _host(self, host: Host) -> None:
         container = host.container
@@ -142,7 +142,7 @@ class Execution:
     def _end_job(self, cause: Cause, host: Host, why: str) -> None:
         """End the others (T-72), in a thread of its own: this one is done."""
         if self._decide(cause, host.name):
-            words = f"{why}: stopping the others, up to {self._grace:g} s"
+            words = f"{why}: stopping the others, up to {self.grace:g} s"
             thread = threading.Thread(target=self._stop_others, args=(words,), daemon=True)
             self._stoppers.append(thread)
             thread.start()

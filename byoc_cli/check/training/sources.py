@@ -1,0 +1,64 @@
+"""Which hyperparameters the source of `train` speaks of, with a number as their default."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from byoc_cli.check.bench import Bench
+from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.static.files import ImageFiles
+from byoc_cli.check.static.programs import without_comments
+
+_MOST_FILES = 20
+_SYSTEM = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+_WITH_DEFAULT = re.compile(r"""(\w+)\.get\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["']?(-?\d+(?:\.\d+)?)["']?\s*\)""")
+_LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp|HP)\w*)""")
+_OTHERS = re.compile(r"environ|header|request|args", re.IGNORECASE)
+_LENGTH = re.compile(r"epoch|step|iter|round", re.IGNORECASE)
+_LONG = "1000000"
+
+
+def hyperparameters(bench: Bench, image: ImageFacts) -> dict[str, str]:
+    """Find their names and defaults."""
+    found: dict[str, str] = {}
+    for text in _texts(bench, image):
+        plain = without_comments(text)
+        for owner, name, default in _WITH_DEFAULT.findall(plain):
+            if not _OTHERS.search(owner):
+                found.setdefault(name, default)
+        for name, _ in _LOOKED_FOR.findall(plain):
+            found.setdefault(name, "1")
+    return found
+
+
+def longer(given: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
+    """Give hyperparameters that make a training long; {} where none is known that does."""
+    known = {**named, **given}
+    lengths = {name: _LONG for name, value in known.items() if _LENGTH.search(name) and value.isdigit()}
+    return {**given, **lengths} if lengths else {}
+
+
+def _texts(bench: Bench, image: ImageFacts) -> Iterator[str]:
+    start = image.train
+    own = {each.path: each.text for each in (start.on_path, start.program, start.script) if each and each.text}
+    yield from own.values()
+    if folders := _folders(own):
+        with bench.container("sources", network="none") as container:
+            files = ImageFiles(container, bench.check)
+            paths = [
+                f"{folder}/{name}"
+                for folder in folders
+                for name in files.listing(folder)
+                if name.endswith(".py") and "/" not in name and f"{folder}/{name}" not in own
+            ]
+            for path in paths[:_MOST_FILES]:
+                yield files.head(path).decode(errors="replace")
+
+
+def _folders(own: Mapping[str, str]) -> Sequence[str]:
+    """Where its own files are: those that it names, and those beside it."""
+    folders = [posixpath.dirname(path) for path in own]
+    folders += [posixpath.dirname(path) for text in own.values() for path in re.findall(r"/[\w./-]+\.py\b", text)]
+    return [folder for folder in dict.fromkeys(folders) if folder not in {*_SYSTEM, "", "/"}]

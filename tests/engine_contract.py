@@ -11,7 +11,8 @@ import signal
 import socket
 import tarfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ def _greet(box: Box) -> Printed:
     return 0
 
 
+def _who(box: Box) -> Printed:
+    yield "stdout", f"{box.user or '0:0'}\n".encode()
+    return 0
+
+
 def _room(box: Box) -> Printed:
     yield "stdout", f"{box.cpus} {box.memory} {box.shm_size}\n".encode()
     return 0
@@ -99,7 +105,7 @@ def _stubborn(box: Box) -> Printed:
 
 
 def _listen(box: Box) -> Printed:
-    with socket.create_server(("127.0.0.1", box.port(8080))) as server:
+    with socket.create_server((box.address, box.port(8080))) as server:
         server.settimeout(0.05)
         yield "stdout", b"ready\n"
         while True:
@@ -137,6 +143,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
     "read": (_read, "cat /opt/ml/input/config/a.json"),
     "write": (_write, "cd /opt/ml/model && mkdir 1 && printf abc > 1/weights && ln -s 1/weights link"),
     "greet": (_greet, 'echo "$GREETING from $(hostname)"'),
+    "who": (_who, "echo $(id -u):$(id -g)"),
     "room": (_room, _ROOM),
     "polite": (_polite, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"),
     "stubborn": (_stubborn, "trap '' TERM; echo ready; while :; do sleep 0.05; done"),
@@ -146,7 +153,7 @@ PROGRAMS: dict[str, tuple[Program, str]] = {
 """The same program for the fake and as a shell script; the script of `not_executable` has no execute bit."""
 
 
-def tar(files: dict[str, bytes], folders: tuple[str, ...] = ()) -> bytes:
+def tar(files: dict[str, bytes], folders: tuple[str, ...] = (), links: Mapping[str, str] | None = None) -> bytes:
     """A tar of these files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as opened:
@@ -158,6 +165,10 @@ def tar(files: dict[str, bytes], folders: tuple[str, ...] = ()) -> bytes:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o640
             opened.addfile(member, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            opened.addfile(member)
     return buffer.getvalue()
 
 
@@ -439,6 +450,19 @@ class EngineContract:
         assert folder.mode >> 31 == 1
         assert file.mode == 0o640
 
+    def test_stat_does_not_follow_a_link_and_tells_where_it_leads(self, make: Callable[..., Container]) -> None:
+        container = make("talk", mounts=[Mount("/opt/ml/input")])
+        links = {"config/relative": "a.json", "config/absolute": "/opt/ml/input/config/a.json", "folder": "config"}
+        container.put("/opt/ml/input", tar({"config/a.json": b"{}"}, ("config",), links))
+        for name in ("relative", "absolute"):
+            link = container.stat(f"/opt/ml/input/config/{name}")
+            assert link is not None
+            assert link.link == "/opt/ml/input/config/a.json"
+        file, behind = container.stat("/opt/ml/input/config/a.json"), container.stat("/opt/ml/input/folder/a.json")
+        assert file is not None
+        assert behind is not None
+        assert (file.link, behind.link) == ("", "")
+
     def test_stat_of_a_folder_moves_with_what_is_put_into_it(self, make: Callable[..., Container]) -> None:
         container = make("write", mounts=[Mount("/opt/ml/model"), Mount("/opt/ml/output")])
         model, output = container.stat("/opt/ml/model"), container.stat("/opt/ml/output")
@@ -673,6 +697,12 @@ class EngineContract:
         container.remove()
         assert {thing.name for thing in engine.things(project=project)} == set(made)
 
+    def test_a_container_runs_as_the_image_says_or_as_asked(self, make: Callable[..., Container]) -> None:
+        for user, seen in (("", b"0:0\n"), ("123456:123457", b"123456:123457\n")):
+            container = make("who", user=user)
+            container.start()
+            assert _of("stdout", list(container.output())) == seen
+
     # -- ports -------------------------------------------------------------------------------------------------------
 
     def test_a_published_port_answers_on_this_machine(
@@ -692,6 +722,23 @@ class EngineContract:
 
         assert _eventually(ask) == b"hello"
         container.kill()
+
+    def test_an_isolated_container_answers_at_its_own_address(
+        self, engine: Engine, make: Callable[..., Container], project: str
+    ) -> None:
+        name = f"byoc-contract-{secrets.token_hex(4)}"
+        engine.create_network(name, {PROJECT_LABEL: project}, internal=True)
+        container = make("listen", network=name)
+        assert container.address(name) == "", "it has not been started"
+        container.start()
+        assert next(container.output()) == ("stdout", b"ready\n")
+        with socket.create_connection((str(ip_interface(container.address(name)).ip), 8080), timeout=5) as connection:
+            assert connection.recv(5) == b"hello"
+        assert container.address("another") == ""
+        container.kill()
+        container.wait()
+        assert _eventually(lambda: container.address(name) == "")
+        engine.remove_network(name)
 
     def test_a_port_that_another_container_holds(self, make: Callable[..., Container]) -> None:
         first = make("listen", ports={8080: 0})

@@ -76,9 +76,13 @@ class _Killed(Exception):
 class Box:
     """A container as its program sees it."""
 
-    def __init__(self, spec: ContainerSpec, folder: Path, mounts: Mapping[str, Path], ports: Mapping[int, int]) -> None:
+    def __init__(
+        self, spec: ContainerSpec, folder: Path, mounts: Mapping[str, Path], ports: Mapping[int, int], address: str
+    ) -> None:
         self.environment = dict(spec.environment)
         self.hostname = spec.hostname
+        self.user = spec.user
+        self.address = "127.0.0.1" if ports else address  # to listen on
         self.cpus = len(numbers(spec.cpuset)) or CPUS
         self.memory = spec.memory
         self.shm_size = spec.shm_size or 64 << 20
@@ -97,8 +101,8 @@ class Box:
         return self._folder / place.lstrip("/")
 
     def port(self, port: int) -> int:
-        """The port of 127.0.0.1 to listen on for a published one."""
-        return self._ports[port]
+        """The port to listen on: for a published one that of 127.0.0.1."""
+        return self._ports.get(port, port)
 
     def wait_for_signal(self, timeout: float = 10.0) -> int:
         """Wait until a signal comes; SIGKILL ends the program here."""
@@ -133,6 +137,7 @@ class _Life:
     read_only: Sequence[str]
     volumes: Sequence[str]
     created: float
+    address: str
     state: str = "created"
     exit: Exit | None = None
     signalled: bool = False
@@ -217,6 +222,9 @@ class FakeContainer:
                 target = self._life.box.path(f"{folder}/{member.name}")
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
+                elif member.issym():
+                    target.symlink_to(member.linkname)
+                    continue
                 elif source := opened.extractfile(member):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(source.read())
@@ -346,6 +354,10 @@ class FakeContainer:
     def port(self, port: int) -> int:
         return self._life.ports.get(port, 0) if self._life.state == "running" else 0
 
+    def address(self, network: str) -> str:
+        on = self._life.state == "running" and network in self._life.networks
+        return f"{self._life.address}/{self._engine.prefix}" if on else ""
+
     def remove(self) -> None:
         if self._life.id in self._engine.lives:
             self.kill()
@@ -363,10 +375,11 @@ class FakeEngine:
     """An `Engine`; `files` is a folder for what containers and volumes hold.
 
     Knobs: `gpus` it has; `sees_files` is False for an engine that does not share this machine's files;
-    `overlays_work` is False for one that cannot mount what `create_overlays` makes; `registry` is what a registry
-    gives; `stand_ins` maps a reference to the local image that fills in for it; `archives` maps a path to the tar that
-    `get` gives of it instead of the real one. Its memory: `specs` of every container that was made, `graces` in seconds
-    that were given to those that were stopped.
+    `overlays_work` is False for one that cannot mount what `create_overlays` makes; `prefix` is the size of its
+    networks, "32" for those that this machine is not on; `registry` is what a registry gives; `stand_ins` maps a
+    reference to the local image that fills in for it; `archives` maps a path to the tar that `get` gives of it instead
+    of the real one. Its memory: `specs` of every container that was made, `graces` in seconds that were given to those
+    that were stopped.
     """
 
     def __init__(self, files: Path, *, gpus: int = 0, sees_files: bool = True) -> None:
@@ -385,6 +398,7 @@ class FakeEngine:
         self.networks: dict[str, Mapping[str, str]] = {}
         self.volumes: dict[str, Mapping[str, str]] = {}
         self.overlays_work = sees_files
+        self.prefix = "8"  # of loopback addresses
         self.internal: set[str] = set()  # networks that lead nowhere
         self.subnets: dict[str, IPv4Network | IPv6Network] = {}  # of the networks that were made with one
         self.overlays: dict[str, str] = {}  # volume to the folder that it shows
@@ -399,6 +413,7 @@ class FakeEngine:
         labels: Mapping[str, str] | None = None,
         contents: Mapping[str, bytes] | None = None,
         config: ImageConfig | None = None,
+        size: int = 123_000_000,
     ) -> Image:
         """Let there be an image; its programs are what is on its PATH, its contents executable files by their paths."""
         image = Image(
@@ -408,7 +423,7 @@ class FakeEngine:
             tagged=tagged or time.time() + 60,
             architecture="amd64",
             os="linux",
-            size=123_000_000,
+            size=size,
             labels=labels or {},
             config=config or ImageConfig(),
         )
@@ -458,6 +473,7 @@ class FakeEngine:
         mounts, fresh = self._mount(spec)
         ports = {port: host or _free_port() for port, host in spec.ports.items()}
         folder = self._folder(life_id)
+        address = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
         for place in ("tmp", "opt/ml"):
             (folder / place).mkdir(parents=True)
         for path, content in self.contents[image.id].items():
@@ -469,12 +485,13 @@ class FakeEngine:
             id=life_id,
             spec=spec,
             program=self.images[image.id][1].get(posixpath.basename(([*(spec.entrypoint or ()), *spec.command])[0])),
-            box=Box(spec, folder, mounts, ports),
+            box=Box(spec, folder, mounts, ports, address),
             ports=ports,
             read_only=[mount.target for mount in spec.mounts if mount.read_only],
             volumes=fresh,
             networks=[spec.network] if spec.network not in {"", "none"} else [],
             created=time.time() + next(self._count) / 1000,
+            address=address,
         )
         return FakeContainer(self, self.lives[life_id])
 
@@ -628,6 +645,10 @@ def doors(engine: FakeEngine) -> Doors:
                     self.end()
 
                 threading.Thread(target=watch, daemon=True).start()
+
+            def end(self) -> None:
+                super().end()
+                self._listener.close()  # a process that is killed before it began takes it along
 
         return Detached(listener.dup(), Told())
 

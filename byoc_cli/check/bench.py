@@ -35,7 +35,7 @@ class Order:
     """What is to be checked, and what the user said about it.
 
     `training` is the job that the user would start, None for one without hyperparameters, on a small channel of ours;
-    `timeout` is how long a step waits for the image, in seconds.
+    `no_training` is why that cannot be, "" where it can. `timeout` is how long a step waits for the image, in seconds.
     """
 
     project: Project
@@ -43,6 +43,7 @@ class Order:
     image: Image
     registry: Registry | None = None
     training: TrainingJob | None = None
+    no_training: str = ""
     timeout: float = 60.0
 
 

@@ -135,7 +135,7 @@ class Step(Generic[F]):
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule's verdict on an image, and how long it took; of several steps the weightiest one."""
+    """A rule's verdict on an image, and how long the step took that shows it; of several steps the weightiest."""
 
     rule: Rule[Any]
     verdict: Verdict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from byoc_cli import image_ref
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import NotTried, Step, Verdict, failed, passed, skipped, warned
+from byoc_cli.contract import capabilities
 from byoc_cli.contract import image as manifests
-
-_BIND_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 
 
 @dataclass(frozen=True)
@@ -93,17 +91,13 @@ def uri(registry: RegistryFacts) -> Verdict:
 @REGISTRY.rule(
     "H-33",
     "of an image for pipelines: SageMaker may pull it",
-    "aws ecr set-repository-policy, with sagemaker.amazonaws.com as principal of ecr:BatchGetImage",
+    f"aws ecr set-repository-policy, with {capabilities.PRINCIPAL} as principal of ecr:BatchGetImage",
 )
 def pulled_by_pipelines(registry: RegistryFacts) -> Verdict:
     """Asked only of an image whose label says that it is for pipelines."""
-    if registry.labels.get(_BIND_LABEL) != "true":
+    if registry.labels.get(capabilities.BIND_TO_PORT) != capabilities.CLAIMED:
         return skipped("the image does not claim to work in pipelines (accept-bind-to-port)")
-    if "sagemaker.amazonaws.com" in registry.policy:
-        return passed("the repository's policy names sagemaker.amazonaws.com")
-    said = "does not name sagemaker.amazonaws.com" if _statements(registry.policy) else "is not there"
+    if capabilities.PRINCIPAL in registry.policy:
+        return passed(f"the repository's policy names {capabilities.PRINCIPAL}")
+    said = f"does not name {capabilities.PRINCIPAL}" if registry.policy else "is not there"
     return warned(f"the repository's policy {said}")
-
-
-def _statements(policy: str) -> list[Any]:
-    return list(json.loads(policy).get("Statement", [])) if policy else []

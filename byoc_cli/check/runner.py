@@ -122,19 +122,19 @@ class _Course:
     def _next(self) -> _Done:
         """Wait for a step's end; what a thread raised is raised here, and a signal is, too."""
         while True:
-            self._interrupts.check()
             try:
-                return self._news.get(timeout=_LOOK_SECONDS)
+                news = self._news.get(timeout=_LOOK_SECONDS)
             except Empty:
-                done, _ = wait(self._running, 0)
-                for future in done:
-                    self._interrupts.check()
-                    future.result()
+                news = None
+            self._interrupts.check()  # first: a step whose container was removed by it knows nothing
+            if news:
+                return news
+            for future in wait(self._running, 0).done:
+                future.result()
 
 
 def _judged(rule: Rule[Any], done: _Done) -> Finding:
-    start = time.monotonic()
     verdict = skipped(done.reason) if done.reason else rule.judge(done.facts)
     if verdict.result == "fail" and rule.level != "MUST":  # only a MUST can fail
         verdict = Verdict("warn", verdict.seen, verdict.cloud, verdict.fix)
-    return Finding(rule, verdict, time.monotonic() - start)
+    return Finding(rule, verdict, done.seconds)

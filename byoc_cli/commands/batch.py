@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
     EnvOption,
-    GpusOption,
     ImageArgument,
     Outcome,
     Session,
     environment,
-    gpus,
     path_of,
     refuse,
 )
@@ -97,7 +97,9 @@ def batch(
             metavar="N", min=0, max=rules.MAX_RETRIES, help="Tries after one with a 5xx or without an answer."
         ),
     ] = rules.RETRIES,
-    gpus_: GpusOption = "none",
+    gpus_: hosted.GpusOption = "",
+    instance_type: hosted.InstanceTypeOption = "",
+    network_isolation: hosted.IsolationOption = False,
 ) -> Outcome:
     """Run a batch transform job as SageMaker does: `IMAGE serve`, each file of INPUT sent to it, FILE.out for each.
 
@@ -127,11 +129,15 @@ def batch(
     _check_headers({"--content-type": content_type, "--accept": accept})
     variables = environment(env, None, session.console.warn)
     refuse(rules.environment_problems(variables))
-    number = gpus(gpus_)
+    instance, number = hosted.sizes(instance_type, gpus_, "transform")
     source = None if input_.startswith("s3://") else path_of(input_, Path.cwd(), "INPUT")
     folder = output_folder(out, source)
     request = TransformRequest(
-        hosted=_hosted(session, project, image, model, variables | rules.environment(asked), number),
+        hosted=replace(
+            _hosted(session, project, image, model, variables | rules.environment(asked)),
+            resources=hosted.resources(session, instance, number),
+            network_isolation=network_isolation,
+        ),
         inputs=_inputs(session, input_, source),
         out=folder,
         asked=asked,
@@ -169,9 +175,7 @@ def _check_headers(options: dict[str, str]) -> None:
             raise UsageError(f"{option}: the value has a character that no header may have", hint=f"{option} TYPE")
 
 
-def _hosted(
-    session: Session, project: Project, image: str, model: str, variables: dict[str, str], number: str
-) -> EndpointRequest:
+def _hosted(session: Session, project: Project, image: str, model: str, variables: dict[str, str]) -> EndpointRequest:
     from byoc_cli import image_ref
     from byoc_cli.local.hosting import TRANSFORM_KIND, EndpointRequest, model_of
     from byoc_cli.local.runs import new_job_name
@@ -188,7 +192,6 @@ def _hosted(
         model=path,
         port=0,
         environment={**project.serve.environment, **variables},
-        gpus=number,
         raw=True,  # the platform's agent, too, has nothing between itself and the container
         kind=TRANSFORM_KIND,
     )

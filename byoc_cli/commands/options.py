@@ -34,9 +34,6 @@ EnvOption = Annotated[
         "--env", "-e", metavar="K=V", help="Environment variable; K alone takes it from here.", show_default=False
     ),
 ]
-GpusOption = Annotated[
-    str, typer.Option("--gpus", metavar="none|all|N", help="GPUs for the container.", envvar="BYOC_GPUS")
-]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not only of this one.")]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.options import Outcome, Session, stdin_bytes
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
@@ -148,11 +149,18 @@ def _temporary(session: Session, project: Project) -> Iterator[Client]:
             "no endpoint of this project is running, and there is no trained model to start one with",
             hint="byoc serve, or byoc local-train first",
         )
+    instance, number = hosted.sizes("", "", "hosting", project)
     reference, image = session.image("", project)
     session.console.log("no endpoint is running: starting one for this, with the last run's model")
     name = new_job_name(image_ref.parse(reference).short)
     request = local_hosting.EndpointRequest(
-        name=name, image=image, reference=reference, model=model, port=0, environment=project.serve.environment
+        name=name,
+        image=image,
+        reference=reference,
+        model=model,
+        port=0,
+        environment=project.serve.environment,
+        resources=hosted.resources(session, instance, number),
     )
     quiet = session.console.muted()
     with local_hosting.serving(session.engine, project, request, quiet) as (ready, container):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
     EnvOption,
-    GpusOption,
     ImageArgument,
     Outcome,
     Session,
     environment,
-    gpus,
     refuse,
     region,
 )
@@ -49,9 +48,25 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)
     ] = None,
     startup_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="How long until /ping has to answer 200.")
-    ] = hosting.STARTUP_TIMEOUT_SECONDS,
-    gpus_: GpusOption = "none",
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="How long until /ping has to answer 200; 480 without it, 180 if serverless.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus_: hosted.GpusOption = "",
+    instance_type: hosted.InstanceTypeOption = "",
+    network_isolation: hosted.IsolationOption = False,
+    serverless: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            help="A serverless endpoint with that much memory, 1024 to 6144: not as root, 4 MB a request.",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The container's own port, without the limits of a real endpoint.")
     ] = False,
@@ -66,33 +81,45 @@ def serve(
 
     Before the container stands a local endpoint with SageMaker's limits: 25 MB a request, 60 s an answer, 8 minutes a
     stream, its headers and no others, its errors. It pings every 2 s. boto3's `sagemaker-runtime` with endpoint_url
-    takes it for SageMaker.
+    takes it for SageMaker. With --serverless a request has at most 4 MB.
 
     Prints the URL that takes invocations. In the foreground Ctrl-C stops it as SageMaker would (SIGTERM, 30 s).
 
     With --json: endpoint (the URL whose /invocations answers), name, container, model, ready_seconds.
     """
     from byoc_cli.local.hosting import serve_detached, serving, until_it_ends
+    from byoc_cli.local.hosting.serverless import Asked, problems
 
-    if raw and data_capture:
-        raise UsageError("--raw has no data capture", hint="leave one of them out")
+    if raw and (data_capture or network_isolation):
+        why = "has no data capture" if data_capture else "is a port of this machine, and an isolated container has none"
+        raise UsageError(f"--raw {why}", hint="leave one of them out")
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     session.reference(image, project)
     variables = {**project.serve.environment, **environment(env, env_file, session.console.warn)}
     refuse(hosting.environment_problems(variables))
-    number = gpus(gpus_)
+    instance, number = hosted.sizes(instance_type, gpus_, "hosting", None if serverless else project)
+    if serverless is not None:
+        asked = Asked(number, instance_type, network_isolation, data_capture is not None, startup_timeout)
+        refuse(problems(serverless, asked))
     request = replace(
         _request(session, project, image, model, port),
         environment=variables,
-        gpus=number,
+        resources=hosted.resources(session, instance, number),
+        serverless=serverless or 0,
+        network_isolation=network_isolation,
         startup_timeout=startup_timeout,
         detached=detach,
         raw=raw,
         capture=_capture_file(data_capture),
         region=region(),
     )
-    session.console.log(f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}")
+    if serverless:
+        refuse(hosting.serverless_image_problems(request.image.size))
+    session.console.log(
+        f"endpoint {request.name}: {request.reference} serve, model {request.model or '(none)'}"
+        + (f", serverless with {serverless} MB" if serverless else "")
+    )
     if detach:
         ready = serve_detached(session.engine, project, request, session.console, session.doors.launch)
         session.console.log(f"ready after {ready.ready_seconds:.2f} s; end it with `byoc stop`")

@@ -187,14 +187,12 @@ def requested(session: Session, project: Project, reference: str, given: Given) 
 
 def resources(session: Session, job: TrainingJob, given: Given) -> list[Resources]:
     """Say what each host is given of the machine that the engine runs on; what is less than asked for is said."""
-    from byoc_cli.local.resources import Machine, Resources, fit, gpus_here
+    from byoc_cli.local.resources import Resources, fit, machine_of
 
     instance, shm_size, number = _sizes(given)
     if instance is None:
         return [Resources(shm_size=shm_size, gpus=number or "none")]
-    info = session.engine.info()
-    machine = Machine(info.cpus, info.memory, 0 if info.remote else gpus_here())
-    hosts = job.instance_count
+    machine, hosts = machine_of(session.engine.info()), job.instance_count
     found = [fit(instance, machine, gpus=number, shm_size=shm_size, host_index=n, hosts=hosts) for n in range(hosts)]
     if found[0].note:
         session.console.log(found[0].note)

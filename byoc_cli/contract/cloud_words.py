@@ -34,11 +34,6 @@ def label_missing(capability: str) -> str:
     return f"Your Ecr Image does not contain required {capability}=true Docker label(s)."
 
 
-def too_large_for_serverless(size: int) -> str:
-    """What a serverless endpoint says of an image (H-65)."""
-    return f"Image size {size} is greater than supported size 10737418240"
-
-
 def killed_while_stopping() -> str:
     """What becomes of a program that never sees SIGTERM (T-40, H-07)."""
     return "SIGKILL after 120 s (training) or 30 s (hosting): no last checkpoint, requests in flight are lost"

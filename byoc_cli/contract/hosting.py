@@ -20,6 +20,12 @@ STOP_GRACE_SECONDS = 30  # H-07
 MAX_PAYLOAD_BYTES = 25 * 1024 * 1024  # H-21
 OLD_MAX_PAYLOAD_BYTES = 6 * 1024 * 1024  # H-21: older documents and the API model
 
+# H-65: a serverless endpoint.
+SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
+SERVERLESS_STARTUP_TIMEOUT_SECONDS = 180.0  # H-11
+SERVERLESS_MAX_PAYLOAD_BYTES = 4 * 1024 * 1024  # H-21
+SERVERLESS_MAX_IMAGE_BYTES = 10 * 1024**3
+
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"  # H-16
 TARGET_MODEL_HEADER = "X-Amzn-SageMaker-Target-Model"
 
@@ -53,6 +59,12 @@ def cannot_start() -> str:
 def ping_failed() -> str:
     """What the endpoint says of a container that never answers /ping (H-27)."""
     return "The primary container for production variant AllTraffic did not pass the ping health check."
+
+
+def serverless_image_problems(size: int) -> list[str]:
+    """What CreateEndpoint would refuse of an image for a serverless endpoint, of `size` bytes unpacked (H-65)."""
+    most = SERVERLESS_MAX_IMAGE_BYTES
+    return [f"Image size {size} is greater than supported size {most} (H-65)"] if size > most else []
 
 
 def environment_problems(variables: Mapping[str, str]) -> list[str]:

@@ -127,13 +127,13 @@ class Account:
         )
 
 
-def too_large() -> ServiceError:
-    """A request over the limit (H-21): refused before it reaches the service, so there is a status and no code."""
+def too_large(most: int) -> ServiceError:
+    """A request over `most` bytes (H-21): refused before it reaches the service, so there is a status and no code."""
     return ServiceError(
         "",
         413,
-        f"HTTP content length exceeded {hosting.MAX_PAYLOAD_BYTES} bytes.",
-        cause="the request is larger than 25 MB (H-21)",
+        f"HTTP content length exceeded {most} bytes.",
+        cause=f"the request is larger than {most >> 20} MB (H-21)",
     )
 
 

@@ -171,6 +171,11 @@ class DockerContainer:
             bindings = self.api.inspect_container(self.id)["NetworkSettings"]["Ports"].get(f"{port}/tcp")
         return int(bindings[0]["HostPort"]) if bindings else 0
 
+    def address(self, network: str) -> str:
+        with faults.translated():
+            found = self.api.inspect_container(self.id)["NetworkSettings"]["Networks"].get(network) or {}
+        return f"{found['IPAddress']}/{found['IPPrefixLen']}" if found.get("IPAddress") else ""
+
     def remove(self) -> None:
         with faults.translated():
             try:

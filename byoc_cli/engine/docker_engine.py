@@ -115,6 +115,7 @@ class DockerEngine:
                     labels=dict(spec.labels),
                     environment=dict(spec.environment),
                     ports=list(spec.ports),
+                    user=spec.user or None,
                     tty=spec.terminal,
                     stdin_open=spec.terminal,
                     host_config=self._host_config(spec),

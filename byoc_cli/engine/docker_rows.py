@@ -43,7 +43,7 @@ def _config_of(config: Mapping[str, Any]) -> ImageConfig:
         environment=dict(variable.partition("=")[::2] for variable in config.get("Env") or []),
         working_folder=str(config.get("WorkingDir") or ""),
         user=str(config.get("User") or ""),
-        volumes=sorted(config.get("Volumes") or ()),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
         stop_signal=str(config.get("StopSignal") or ""),
     )
 

@@ -48,9 +48,9 @@ class ContainerSpec:
     network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
     the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
     the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
-    limit; 64 MiB). `cpus` is how many CPUs worth of time it may use, and `pids` how many processes
-    and threads it may have, both 0 for no limit. `volumes_from` is a container whose mounts it has as well; `terminal`
-    gives it one, for `terminal.attach`.
+    limit; 64 MiB). `cpus` is how many CPUs worth of time it may use, and `pids` how many processes and threads it may
+    have, both 0 for no limit. `user` is "UID:GID", "" the image's own. `volumes_from` is a container whose mounts it
+    has as well; `terminal` gives it one, for `terminal.attach`.
     """
 
     image: str
@@ -70,6 +70,7 @@ class ContainerSpec:
     shm_size: int = 0
     cpus: float = 0
     pids: int = 0
+    user: str = ""
     volumes_from: str = ""
     terminal: bool = False
 
@@ -263,6 +264,9 @@ class Container(Protocol):
 
     def port(self, port: int) -> int:
         """Return the host's port for a published one."""
+
+    def address(self, network: str) -> str:
+        """Return its own address on a network, with the network's size ("172.18.0.2/16"); "" unless it runs there."""
 
     def remove(self) -> None:
         """Remove it with its volumes, running or not; it may be gone already."""

@@ -21,9 +21,9 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import urlsplit
 
 from byoc_cli.contract import training
-from byoc_cli.engine.types import Engine, EngineInfo, SubnetTaken
+from byoc_cli.engine.types import Engine, SubnetTaken
 from byoc_cli.errors import ByocError, MachineError
-from byoc_cli.local import labels
+from byoc_cli.local import labels, reach
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
 
@@ -72,7 +72,8 @@ def credentials_access(
     if provider is None:
         yield None
         return
-    _check_engine(engine.info())
+    if elsewhere := reach.elsewhere(engine.info()):  # what else tells so, `served` finds out
+        raise _not_here(elsewhere)
     network = f"byoc-{job}-credentials"
     try:
         place = _made(engine, network, labels.for_job(project, "train", job), _free(places, os.environ))
@@ -83,14 +84,6 @@ def credentials_access(
     finally:
         # By labels: a network of that name may be another project's. The hosts, and what they had, are gone by now.
         labels.remove_job(engine, project, job, networks_only=True)
-
-
-def _check_engine(info: EngineInfo) -> None:
-    """See that the engine's networks may be this machine's; what else tells that they are not is told by `served`."""
-    if info.remote:
-        raise _not_here(f"the engine is on another machine ({info.address})")
-    if "docker desktop" in info.operating_system.lower():
-        raise _not_here("Docker Desktop's containers run in a virtual machine")
 
 
 def _not_here(why: str) -> MachineError:

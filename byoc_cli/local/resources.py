@@ -10,6 +10,7 @@ from pathlib import Path
 
 from byoc_cli.contract import instance_types
 from byoc_cli.contract.instance_types import InstanceType, Use
+from byoc_cli.engine.types import EngineInfo
 from byoc_cli.errors import UsageError
 
 _SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]+)?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
@@ -42,8 +43,13 @@ class Resources:
     note: str = ""
 
 
-def instance_type(name: str, use: Use = "training") -> InstanceType:
-    """Find what --instance-type names.
+def machine_of(info: EngineInfo) -> Machine:
+    """Say what an engine has to give."""
+    return Machine(info.cpus, info.memory, 0 if info.remote else gpus_here())
+
+
+def instance_type(name: str, use: Use = "training", said: str = "--instance-type") -> InstanceType:
+    """Find what --instance-type names, or whatever `said` is.
 
     Raises:
         UsageError: the API has no such name, or not for this use.
@@ -53,12 +59,12 @@ def instance_type(name: str, use: Use = "training") -> InstanceType:
     if found is None:
         near = instance_types.nearest(name)
         raise UsageError(
-            f"--instance-type {name}: there is no such instance type\nin SageMaker's API as of {instance_types.DATE}",
+            f"{said} {name}: there is no such instance type\nin SageMaker's API as of {instance_types.DATE}",
             hint=f"did you mean {near}?" if near else "for example: --instance-type ml.m5.xlarge",
         )
     if use not in found.uses:
         raise UsageError(
-            f"--instance-type {name}: SageMaker has it for {' and '.join(sorted(found.uses))}, not for {use}",
+            f"{said} {name}: SageMaker has it for {' and '.join(sorted(found.uses))}, not for {use}",
             hint="for example: --instance-type ml.m5.xlarge",
         )
     return found

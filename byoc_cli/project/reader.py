@@ -144,8 +144,11 @@ class Reader:
         )
 
     def serve(self, table: Mapping[str, Any]) -> ServeSettings:
-        self.known(table, "serve", ["environment"])
-        return ServeSettings(environment=self.strings(table, "serve", "environment"))
+        self.known(table, "serve", ["instance-type", "environment"])
+        return ServeSettings(
+            instance_type=self.text(table, "serve", "instance-type", ""),
+            environment=self.strings(table, "serve", "environment"),
+        )
 
     def predict(self, table: Mapping[str, Any]) -> PredictSettings:
         self.known(table, "predict", ["accept", "content-type", "image", "classes"])

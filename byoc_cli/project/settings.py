@@ -61,8 +61,9 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """[serve]."""
+    """[serve]; without `instance_type` the container has all of the machine."""
 
+    instance_type: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

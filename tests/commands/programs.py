@@ -57,7 +57,7 @@ def serve(box: Box) -> Printed:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
             pass
 
-    with HTTPServer(("127.0.0.1", box.port(8080)), Handler) as server:
+    with HTTPServer((box.address, box.port(8080)), Handler) as server:
         server.timeout = 0.02
         yield "stdout", b"serving\n"
         while not box.signals:
@@ -108,7 +108,7 @@ def transform(box: Box) -> Printed:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", box.port(8080)), Handler) as server:
+    with ThreadingHTTPServer((box.address, box.port(8080)), Handler) as server:
         server.timeout = 0.02
         yield "stdout", b"loading\nserving\n"
         while not box.signals and not ended.is_set():

@@ -67,7 +67,7 @@ class World:
 def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
-    settings = replace(Settings(NAME, server.http.server_port), **({"ping_interval": 3600.0} | changes))
+    settings = replace(Settings(NAME, f"127.0.0.1:{server.http.server_port}"), **({"ping_interval": 3600.0} | changes))
     made = World(server, settings, ready=ready)
     try:
         yield made

@@ -177,6 +177,27 @@ def test_what_an_entrypoint_does_with_the_word(text: str, word: str, knows: bool
     assert (made.speaks_of(word), made.executes_its_arguments) == (knows, executes)
 
 
+def test_i06_all_that_is_wrong_with_a_file_is_said_at_once() -> None:
+    broken = Program(
+        "train", "/bin/train", executable=False, text="#!/usr/bin/julia\r\n1\r\n", shebang="/usr/bin/julia\r"
+    )
+    verdict = judged("I-06", facts(train=start("train", program=broken, on_path=broken)))
+    assert verdict.seen.splitlines() == [
+        "/bin/train is not executable",
+        "/bin/train has Windows line ends (CRLF); its first line is '#!/usr/bin/julia\\r'",
+        "/bin/train begins with #!/usr/bin/julia, and /usr/bin/julia is not in the image",
+    ]
+    assert verdict.fix.startswith("RUN chmod +x /bin/train\nRUN sed -i 's/\\r$//' /bin/train")
+
+
+def test_i06_python_is_given_any_file_a_shell_is_not() -> None:
+    script = Program("/main", "/main", executable=False, text="a\r\nb\r\n")
+    by_python = start("train", program=Program("python3", "/usr/bin/python3", machine="amd64"), script=script)
+    assert judged("I-06", facts(train=by_python)).result == "pass"
+    by_shell = start("train", program=Program("sh", "/bin/sh", machine="amd64"), script=script)
+    assert "Windows line ends" in judged("I-06", facts(train=by_shell)).seen
+
+
 class NoFiles:
     """An image with nothing in it."""
 

@@ -48,3 +48,9 @@ def test_limits_that_everything_else_takes_from_here() -> None:
     assert (hosting.PORT, hosting.PING_PATH, hosting.INVOCATIONS_PATH) == (8080, "/ping", "/invocations")
     assert (hosting.PING_TIMEOUT_SECONDS, hosting.STARTUP_TIMEOUT_SECONDS) == (2.0, 480.0)
     assert (hosting.STOP_GRACE_SECONDS, hosting.MAX_PAYLOAD_BYTES) == (30, 26_214_400)
+
+
+def test_h65_an_image_of_a_serverless_endpoint_has_at_most_10_gb() -> None:
+    assert hosting.serverless_image_problems(10_737_418_240) == []
+    (problem,) = hosting.serverless_image_problems(10_737_418_241)
+    assert problem == "Image size 10737418241 is greater than supported size 10737418240 (H-65)"

@@ -137,6 +137,20 @@ def test_h21_more_than_25_mb_is_refused_as_the_platform_does(local: World, in_ch
     assert local.invocations == []
 
 
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_h21_a_serverless_endpoint_takes_4_mb(in_chunks: bool) -> None:
+    with world(max_payload=hosting.SERVERLESS_MAX_PAYLOAD_BYTES) as local:
+        body = b"x" * (4 * MB + 1)
+        got = post(local, iter([body[:-1], body[-1:]]) if in_chunks else body)
+        assert (got.status_code, got.json()) == (413, {"message": "HTTP content length exceeded 4194304 bytes."})
+        assert got.headers["x-byoc-cause"] == "the request is larger than 4 MB (H-21)"
+        assert post(local, iter([body[1:]]) if in_chunks else body[1:]).status_code == 200
+        assert len(local.invocations) == 1
+        local.server.answers = [reply(200, body)]
+        got = post(local)
+        assert got.headers["x-byoc-cause"] == "the answer is larger than 4 MB (H-22)"
+
+
 def test_h21_more_than_6_mb_is_said_once(local: World) -> None:
     for _ in range(2):
         assert post(local, b"x" * (6 * MB + 1)).status_code == 200
@@ -329,7 +343,7 @@ def test_h13_a_connection_that_takes_long_is_said_once() -> None:
             return 200, ""
 
     async def watch() -> None:
-        settings = Settings(NAME, 1, ping_interval=0.01)
+        settings = Settings(NAME, "127.0.0.1:1", ping_interval=0.01)
         async with Slow(settings) as upstream:
             health = Health(upstream, settings, told)
             health.start()

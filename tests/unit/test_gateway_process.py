@@ -37,7 +37,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_settings_go_to_another_process_as_they_are() -> None:
-    settings = Settings("e", 8080, capture="/tmp/ü", ping_interval=0.5)
+    settings = Settings("e", "127.0.0.1:8080", capture="/tmp/ü", ping_interval=0.5)
     assert Settings.from_json(settings.to_json()) == settings
     assert "\n" not in settings.to_json()
 
@@ -45,7 +45,7 @@ def test_settings_go_to_another_process_as_they_are() -> None:
 def test_one_that_does_not_start_is_told_with_its_last_words(listener: socket.socket, tmp_path: Path) -> None:
     port = int(listener.getsockname()[1])
     gateway = ProcessGateway(listener, tmp_path / "log")
-    gateway.begin(Settings("e", 1, capture="/nowhere/file"), "no container")
+    gateway.begin(Settings("e", "127.0.0.1:1", capture="/nowhere/file"), "no container")
     with pytest.raises(ByocError) as caught:
         gateway.ready()
     assert caught.value.message.startswith("the local endpoint did not start\n")

@@ -44,6 +44,7 @@ loss = 'loss=([0-9.]+)'
 LEVEL = 3
 
 [serve]
+instance-type = "ml.c5.large"
 environment = { WORKERS = 2 }
 
 [predict]
@@ -76,7 +77,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     }
     assert project.train.metrics == {"loss": "loss=([0-9.]+)"}
     assert project.train.environment == {"LEVEL": "3"}
-    assert project.serve.environment == {"WORKERS": "2"}
+    assert (project.serve.instance_type, project.serve.environment) == ("ml.c5.large", {"WORKERS": "2"})
     assert (project.predict.accept, project.predict.content_type) == ("application/json", "text/csv")
     assert project.predict.image == PictureSettings((48, 32), "L")
     assert project.predict.classes == ("cat", "dog")
@@ -222,7 +223,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, value: str) ->
         ("[train.hyper_parameters]", "'hyper_parameters' in [train]", "did you mean 'hyperparameters'?"),
         ("[train]\ninstance_type = 'x'", "'instance_type' in [train]", "did you mean 'instance-type'?"),
         ("[build]\nfile = 'x'", "'file' in [build]", "did you mean 'dockerfile'?"),
-        ("[serve]\nport = 1", "'port' in [serve]", "known keys: environment"),
+        ("[serve]\nport = 1", "'port' in [serve]", "known keys: instance-type, environment"),
         ("[predict]\nzzz = 1", "'zzz' in [predict]", "known keys: accept, content-type, image, classes"),
         ("[predict.image]\nsise = 1", "'sise' in [predict.image]", "did you mean 'size'?"),
         (

@@ -8,12 +8,10 @@ import posixpath
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
 from byoc_cli.check.static.facts import ImageFacts
-from byoc_cli.contract import cloud_words, paths
+from byoc_cli.contract import capabilities, cloud_words, hosting, paths
 from byoc_cli.contract import image as manifests
 
-_CAPABILITIES = "com.amazonaws.sagemaker.capabilities."
-_KNOWN = ("accept-bind-to-port", "multi-models", "bidirectional-streaming")
-_SERVERLESS_BYTES = 10 << 30
+_NAMES = tuple(label.removeprefix(capabilities.PREFIX) for label in capabilities.ALL)
 
 
 @STATIC.rule("I-01", "its manifest is Docker's, which CreateModel takes", "push it with byoc push, which converts it")
@@ -66,12 +64,13 @@ def runs_as_root(image: ImageFacts) -> Verdict:
 def size(image: ImageFacts) -> Verdict:
     """Unpacked, as the engine has it."""
     total = image.image.size
-    if total <= _SERVERLESS_BYTES:
+    refusals = hosting.serverless_image_problems(total)
+    if not refusals:
         return passed(f"{total / 1e9:.2f} GB unpacked")
     largest = "".join(f"\n{size / 1e9:.1f} GB: {made[:100]}" for size, made in image.layers)
     return warned(
         f"{total / 1e9:.1f} GB unpacked; its largest layers:{largest}",
-        cloud=cloud_words.too_large_for_serverless(total),
+        cloud="\n".join(refusals),
     )
 
 
@@ -93,28 +92,32 @@ def volume_and_stop_signal(image: ImageFacts) -> Verdict:
 @STATIC.rule("I-14", "labels of capabilities are spelled right and say true", "correct the LABEL line")
 def labels(image: ImageFacts) -> Verdict:
     """That an image can do what its labels say is another rule's: H-31, H-35, H-47."""
-    claimed = {name: value for name, value in image.image.labels.items() if name.lower().startswith(_CAPABILITIES)}
-    # Also what nearly begins so: com.amazonaws.sagemaker.capability.multi-models, sagemaker.capabilities.multi-models.
-    astray = [name for name in image.image.labels if name not in claimed and name.endswith(_KNOWN)]
-    seen, fix, cloud = [], [], []
+    given = image.image.labels
+    claimed = {name: value for name, value in given.items() if name.lower().startswith(capabilities.PREFIX)}
+    wrong = {}
     for name, value in claimed.items():
-        capability = name[len(_CAPABILITIES) :]
-        if capability not in _KNOWN:
-            near = difflib.get_close_matches(capability.lower(), _KNOWN, 1, 0.6)
-            if near:
-                astray.append(name)
-        elif value != "true" and value.lower() != "false":
-            seen.append(f"LABEL {name}={value}")
-            fix.append(f"LABEL {name}=true")
-            cloud.append(cloud_words.label_missing(name))
-    for name in astray:
-        right = _CAPABILITIES + difflib.get_close_matches(name.rpartition(".")[2].lower(), _KNOWN, 1, 0.3)[0]
-        seen.append(f"LABEL {name} is none of SageMaker's")
-        fix.append(f"LABEL {right}=true")
-        cloud.append(cloud_words.label_missing(right))
-    if seen:
-        return failed("\n".join(seen), "\n".join(fix), "\n".join(dict.fromkeys(cloud)))
+        if name in capabilities.ALL:
+            if value != capabilities.CLAIMED and value.lower() != "false":
+                wrong[f"LABEL {name}={value}"] = name
+        elif near := _nearest(name, 0.6):  # another one may be newer than this
+            wrong[f"LABEL {name} is none of SageMaker's"] = near
+    # What nearly begins so: sagemaker.capabilities.multi-models.
+    for name in given:
+        if name not in claimed and "sagemaker" in name and name.endswith(_NAMES):
+            wrong[f"LABEL {name} is none of SageMaker's"] = _nearest(name, 0.3)
+    if wrong:
+        right = list(dict.fromkeys(wrong.values()))
+        return failed(
+            "\n".join(wrong),
+            "\n".join(f"LABEL {name}={capabilities.CLAIMED}" for name in right),
+            "\n".join(map(cloud_words.label_missing, right)),
+        )
     return passed(", ".join(f"{name}={value}" for name, value in claimed.items()) or "no capability is claimed")
+
+
+def _nearest(label: str, cutoff: float) -> str:
+    near = difflib.get_close_matches(label.rpartition(".")[2].lower(), _NAMES, 1, cutoff)
+    return f"{capabilities.PREFIX}{near[0]}" if near else ""
 
 
 @STATIC.rule("I-16", "a CUDA image says which CUDA it needs", "choose InferenceAmiVersion by it")

@@ -11,7 +11,7 @@ from typing import Any
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.static.files import ImageFiles
 from byoc_cli.check.static.programs import Programs, Start
-from byoc_cli.contract import paths
+from byoc_cli.contract import hosting, paths
 from byoc_cli.contract.image import architecture_for
 from byoc_cli.engine import push
 from byoc_cli.engine.types import Image, ImageConfig
@@ -26,7 +26,6 @@ _DRIVER = (
     "/usr/bin/nvidia-smi",
     "/usr/local/nvidia/lib64/libcuda.so.1",
 )
-_LARGE = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _packages(files: ImageFiles, python: str) -> list[str]:
 
 
 def _layers(bench: Bench, image: Image) -> list[tuple[int, str]]:
-    if image.size <= _LARGE:
+    if not hosting.serverless_image_problems(image.size):
         return []
     made = [(size, by) for by, size in push.layers(bench.engine, image.id)]
     return sorted(made, reverse=True)[:3]

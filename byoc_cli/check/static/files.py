@@ -73,19 +73,19 @@ def _members(chunks: Iterator[bytes], most: int) -> Iterator[tuple[tarfile.TarIn
 
 
 class _Stream(io.RawIOBase):
-    """The engine's chunks as a file that ends after so many bytes."""
+    """The engine's chunks as a file; to read on after so many bytes is an EOFError: tarfile would skip for ever."""
 
     def __init__(self, chunks: Iterator[bytes], most: int) -> None:
         self._chunks = chunks
         self._left = most
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size and self._left > 0:
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
-            self._left -= len(chunk)
-            self._rest += chunk
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        if not self._rest:
+            if self._left <= 0:
+                raise EOFError
+            self._rest = memoryview(next(self._chunks, b""))
+            self._left -= len(self._rest)
+        taken = self._rest[:size]
+        self._rest = self._rest[size:]
+        return bytes(taken)

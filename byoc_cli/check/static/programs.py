@@ -15,6 +15,7 @@ SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 INITS = ("tini", "tini-static", "docker-init")
 _WRAPPERS = (*INITS, "dumb-init", "catatonit")
 _INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|Rscript|bash|sh|dash|ash|ksh|zsh)[\d.]*")
+_GIVES_CODE = re.compile(r"-[a-z]*c[a-z]*")  # of a shell: -c, -lc, -ec
 _WITH_VALUE = ("-p", "-e", "-r", "-W", "-X")  # options of inits and of Python that have a word of their own
 _MACHINES = {0x03: "386", 0x3E: "amd64", 0xB7: "arm64", 0x28: "arm", 0xF3: "riscv64", 0x15: "ppc64le", 0x16: "s390x"}
 
@@ -133,7 +134,8 @@ class Programs:
         shell = posixpath.basename(words[0]) in SHELLS
         while rest and rest[0].startswith("-"):
             option = rest.pop(0)
-            if option == "-c" or (option in {"-m", "-e"} and not shell):  # code or a module: no file
+            # Code or a module: no file.
+            if _GIVES_CODE.fullmatch(option) if shell else option in {"-c", "-m", "-e"}:
                 return None
             if option in _WITH_VALUE and not shell and rest:
                 rest.pop(0)
@@ -211,7 +213,7 @@ def _shell_command(words: Sequence[str]) -> str:
     for index, word in enumerate(words[1:-1], 1):
         if not word.startswith("-") and words[index - 1] not in {"-o", "-O"}:
             return ""
-        if re.fullmatch(r"-[a-z]*c[a-z]*", word):
+        if _GIVES_CODE.fullmatch(word):
             command = words[index + 1]
             return "" if "$@" in command or "$0" in command else command  # it makes use of what it is given
     return ""

@@ -62,7 +62,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> HostsFacts:
 
 def _clashes(run: Run) -> dict[str, Sequence[str]]:
     of_hosts = {path.name: Run(path) for path in sorted((run.folder / "hosts").glob("*"))}
-    found = {}
+    found: dict[str, Sequence[str]] = {}
     for place, part in ((paths.MODEL, "model"), (paths.OUTPUT_DATA, "output/data"), (paths.CHECKPOINTS, "checkpoints")):
         folders: dict[str, Path] = {name: each.folder / part for name, each in of_hosts.items()}
         found[place] = [f"{place}/{relative}" for relative, _ in merge(folders, run.folder / "merged" / part)]

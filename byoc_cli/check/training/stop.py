@@ -32,7 +32,7 @@ _SHORT_SECONDS = 3.0
 _SHORT_CPUS = 0.02
 _ENOUGH_LOOKS = 5
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
-_RESUMED_SECONDS = 20.0
+_RESUMED_SECONDS = 20.0  # at most: by then it has read its checkpoints
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     ended = time.monotonic()
     resumed = None
     if ran.checkpoints and stopper.asked_at:
-        seconds = min(_RESUMED_SECONDS, bench.order.timeout)
+        seconds = min(_RESUMED_SECONDS, bench.order.timeout, max(5.0, 2 * good.ran.seconds))
         kept = Run(bench.folder / wanted.name).checkpoints
         resumed = attempt(
             bench,

@@ -129,11 +129,11 @@ class Server:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     async def _body(self, call: _Call) -> Body:
-        """Take a request's body, at most 25 MB (H-21), whose length the container is always told."""
-        request = call.request
+        """Take a request's body, of limited size (H-21), whose length the container is always told."""
+        request, most = call.request, self._settings.max_payload
         length = request.content_length
-        if (length or 0) > hosting.MAX_PAYLOAD_BYTES:
-            raise Refused(invocation.too_large())
+        if (length or 0) > most:
+            raise Refused(invocation.too_large(most))
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
@@ -145,8 +145,8 @@ class Server:
         parts, size = [], 0
         while part := await request.content.readany():
             size += len(part)
-            if size > hosting.MAX_PAYLOAD_BYTES:
-                raise Refused(invocation.too_large())
+            if size > most:
+                raise Refused(invocation.too_large(most))
             parts.append(part)
         if length is None:
             self._tell_large(size)
@@ -178,9 +178,10 @@ class Server:
 
     async def _whole(self, call: _Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Give an answer when all of it is there; at most as large as a request may be (H-22)."""
-        body = await _read(answer, hosting.MAX_PAYLOAD_BYTES + 1)
-        if len(body) > hosting.MAX_PAYLOAD_BYTES:
-            cause = "the answer is larger than 25 MB (H-22)"
+        most = self._settings.max_payload
+        body = await _read(answer, most + 1)
+        if len(body) > most:
+            cause = f"the answer is larger than {most >> 20} MB (H-22)"
             raise Refused(self._account.model_error(413, "", loaded=False, cause=cause))
         if self._capture:
             self._capture.write(

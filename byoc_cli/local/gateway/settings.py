@@ -12,12 +12,16 @@ from byoc_cli.local.account import ACCOUNT
 
 @dataclass(frozen=True)
 class Settings:
-    """`name` is the EndpointName, `upstream` the container's port on 127.0.0.1, `capture` a file or ""; seconds."""
+    """`name` is the EndpointName, `upstream` where the container answers ("HOST:PORT"), `capture` a file or "".
+
+    `max_payload` is in bytes, of a request and of an answer; the rest are seconds.
+    """
 
     name: str
-    upstream: int
+    upstream: str
     capture: str = ""
     region: str = "us-east-1"
+    max_payload: int = hosting.MAX_PAYLOAD_BYTES
     invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS
     stream_timeout: float = hosting.STREAM_TIMEOUT_SECONDS
     ping_timeout: float = hosting.PING_TIMEOUT_SECONDS

@@ -33,7 +33,7 @@ class Upstream:
     def __init__(self, settings: Settings) -> None:
         self.accept_seconds = 0.0
         self._ping_timeout = settings.ping_timeout
-        self._base = f"http://127.0.0.1:{settings.upstream}"
+        self._base = f"http://{settings.upstream}"
         self._invocations = self._session(
             # All come at the same time, none is held back (H-25).
             aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)

@@ -14,10 +14,11 @@ from byoc_cli.local import runs
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.hosting.container import remove_rest, start, wait_until_ready
+from byoc_cli.local.hosting.container import remove_rest, start, upstream, wait_until_ready
 from byoc_cli.local.hosting.request import (
     KIND,
     MODEL_LABEL,
+    MORE_MEMORY,
     TRANSFORM_KIND,
     Endpoint,
     EndpointFailed,
@@ -138,7 +139,8 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
 def _settings(request: EndpointRequest, container: Container) -> Settings:
     return Settings(
         name=request.name,
-        upstream=container.port(hosting.PORT),
+        upstream=upstream(container, request),
+        max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
     )
@@ -155,8 +157,10 @@ def until_it_ends(container: Container) -> None:
     if not container.was_signalled():
         time.sleep(0.3)  # a busy engine writes a signal down after the end that it brought about
     if not container.was_signalled():
+        memory = "it ran out of memory\n" if exit_.out_of_memory else ""
         raise EndpointFailed(
-            f"the container ended by itself, with exit code {exit_.code}\nan endpoint runs until it is stopped"
+            f"the container ended by itself, with exit code {exit_.code}\n{memory}an endpoint runs until it is stopped",
+            hint=MORE_MEMORY if exit_.out_of_memory else "",
         )
 
 
@@ -165,7 +169,7 @@ def running(engine: Engine, project: Project) -> list[Thing]:
     found = [
         thing
         for thing in engine.things(project=project.id)
-        if thing.type == "container" and thing.kind == KIND and thing.running and hosting.PORT in thing.ports
+        if thing.type == "container" and thing.kind == KIND and port_of(thing)
     ]
     return sorted(found, key=lambda thing: thing.created, reverse=True)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_interface
 from pathlib import Path
 
 from byoc_cli import endpoint
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Mount, NameTaken
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Exit, Mount, NameTaken
 from byoc_cli.errors import ByocError, MachineError
-from byoc_cli.local import labels
+from byoc_cli.local import labels, reach
 from byoc_cli.local.follower import Follower
-from byoc_cli.local.hosting.request import MODEL_LABEL, Endpoint, EndpointFailed, EndpointRequest
+from byoc_cli.local.hosting import serverless
+from byoc_cli.local.hosting.request import MODEL_LABEL, MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
 from byoc_cli.local.mounts import check_mount
@@ -40,26 +42,57 @@ def start(
         labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
         environment=request.environment,
         network=name,
-        ports={hosting.PORT: 0 if callers_port else request.port},
-        gpus=request.gpus,
+        # An engine publishes no port of what is on an internal network.
+        ports={} if request.network_isolation else {hosting.PORT: 0 if callers_port else request.port},
+        gpus=request.resources.gpus,
+        cpuset=request.resources.cpuset,
+        memory=request.serverless << 20 or request.resources.memory,
+        user=serverless.user() if request.serverless else "",
     )
+    if request.network_isolation and (elsewhere := reach.elsewhere(engine.info())):
+        raise _not_reached(elsewhere)
     claimed = False
     try:
-        engine.create_network(name, marks)
+        engine.create_network(name, marks, internal=request.network_isolation)
         claimed = True
         mount = _model_mount(engine, request, marks)
         container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
             check_mount(container, mount, paths.MODEL)
         container.start()
+        if request.network_isolation:
+            _check_reach(container.address(name))
     except BaseException as error:
         if claimed or not isinstance(error, NameTaken):  # what has that name already is another's
             labels.remove_job(engine, project, request.name)
         if isinstance(error, CannotStart):
             said = f"{error.message}\nSageMaker would say: {hosting.cannot_start()}"
-            raise EndpointFailed(f"the container cannot start\n{said}", hint=error.hint) from error
+            hint = serverless.remedy(request, error.message) or error.hint
+            raise EndpointFailed(f"the container cannot start\n{said}", hint=hint) from error
         raise
     return container, Follower(container, progress)
+
+
+def _check_reach(address: str) -> None:
+    """See that the way to an isolated container's address leads there; one that has ended already has none."""
+    if address and not reach.is_here(address):
+        raise _not_reached(f"its networks ({address}) are on another machine, or in a virtual one")
+
+
+def _not_reached(why: str) -> MachineError:
+    return MachineError(
+        f"--network-isolation is not possible with this engine\n{why}: an isolated container is reached by its own "
+        "address only",
+        hint="run byoc on Linux with its own engine (not in a container, not rootless), or leave it out",
+    )
+
+
+def upstream(container: Container, request: EndpointRequest) -> str:
+    """Say where the container answers: at a port of this machine, or, isolated, at its own address (H-26)."""
+    if address := request.network_isolation and container.address(f"byoc-{request.name}"):
+        return f"{ip_interface(address).ip}:{hosting.PORT}"
+    own = request.port if request.raw else 0
+    return f"127.0.0.1:{own or container.port(hosting.PORT)}"
 
 
 def _model_mount(engine: Engine, request: EndpointRequest, marks: Mapping[str, str]) -> Mount:
@@ -108,8 +141,7 @@ def wait_until_ready(
     callers_port: int,
 ) -> Endpoint:
     """Wait until /ping is 200; a container that dies first is reported at once (H-10, H-11)."""
-    own = request.port if request.raw else 0
-    port = own or container.port(hosting.PORT)
+    base = f"http://{upstream(container, request)}"
     last_look = 0.0
 
     def alive() -> None:
@@ -121,32 +153,34 @@ def wait_until_ready(
             exit_ = container.exited()
             if exit_ is not None:
                 follower.join()
-                raise _died(exit_.code, exit_.out_of_memory, follower.tail.text)
+                raise _died(request, exit_, follower.tail.text)
 
     try:
-        seconds = endpoint.Client(endpoint.url(port)).wait_until_ready(request.startup_timeout, alive)
+        seconds = endpoint.Client(base).wait_until_ready(request.seconds_to_start, alive)
     except EndpointFailed:
         raise
     except ByocError as error:
         tail = follower.tail.text
         raise EndpointFailed(
-            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""), hint=error.hint
+            error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""),
+            hint=serverless.remedy(request, tail) or error.hint,
         ) from error
     return Endpoint(
         name=request.name,
         container=container.name,
-        url=endpoint.url(callers_port or port) + hosting.INVOCATIONS_PATH,
+        url=(endpoint.url(callers_port) if callers_port else base) + hosting.INVOCATIONS_PATH,
         model=str(request.model or ""),
         ready_seconds=round(seconds, 3),
     )
 
 
-def _died(code: int, out_of_memory: bool, tail: str) -> EndpointFailed:
-    cause = "it ran out of memory" if out_of_memory else f"exit code {code}"
+def _died(request: EndpointRequest, exit_: Exit, tail: str) -> EndpointFailed:
+    cause = "it ran out of memory" if exit_.out_of_memory else f"exit code {exit_.code}"
+    stay = "`serve` has to stay in the foreground and listen on port 8080" if exit_.code == 0 else ""
     last = f"its last lines:\n{indented(tail)}" if tail else "it printed nothing"
     return EndpointFailed(
         f"the container ended before it was ready\n{last}\n{cause}\nSageMaker would say: {hosting.cannot_start()}",
-        hint="`serve` has to stay in the foreground and listen on port 8080" if code == 0 else "",
+        hint=MORE_MEMORY if exit_.out_of_memory else serverless.remedy(request, tail) or stay,
     )
 
 

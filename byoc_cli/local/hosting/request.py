@@ -11,11 +11,13 @@ from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import runs
+from byoc_cli.local.resources import Resources
 from byoc_cli.project import Project
 
 KIND = "endpoint"
 TRANSFORM_KIND = "transform"  # of a batch job: nobody else is to ask it
 MODEL_LABEL = "byoc.model"
+MORE_MEMORY = "fewer workers (one is advised where it is serverless), or a larger --serverless or --instance-type"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class EndpointRequest:
     """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
     `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
+    `startup_timeout` is in seconds, None for the platform's own.
+    `serverless` is its memory in MB, 0 for an endpoint that has an instance, whose size `resources` are.
     """
 
     name: str
@@ -31,13 +35,26 @@ class EndpointRequest:
     model: Path | None
     port: int = hosting.PORT
     environment: Mapping[str, str] = field(default_factory=dict)
-    gpus: str = "none"
-    startup_timeout: float = hosting.STARTUP_TIMEOUT_SECONDS
+    resources: Resources = field(default_factory=Resources)
+    serverless: int = 0
+    network_isolation: bool = False
+    startup_timeout: float | None = None
     detached: bool = False
     raw: bool = False
     capture: Path | None = None
     region: str = "us-east-1"
     kind: str = KIND
+
+    @property
+    def seconds_to_start(self) -> float:
+        """How long until /ping has to pass (H-11)."""
+        own = hosting.SERVERLESS_STARTUP_TIMEOUT_SECONDS if self.serverless else hosting.STARTUP_TIMEOUT_SECONDS
+        return self.startup_timeout or own
+
+    @property
+    def max_payload(self) -> int:
+        """The size in bytes of a request, and of an answer (H-21)."""
+        return hosting.SERVERLESS_MAX_PAYLOAD_BYTES if self.serverless else hosting.MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True)

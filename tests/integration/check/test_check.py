@@ -9,6 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.integration.pseudo_terminal import PseudoTerminal
 from tests.integration.push.engine import Engine, proxied
 from tests.integration.world import LABEL, Byoc, wait_for
 
@@ -35,6 +36,23 @@ def test_an_image_is_found_by_its_id(byoc: Byoc, good: str, folder: Path, docker
     image = docker_client.images.get(good)
     ran = byoc("check", str(image.short_id).removeprefix("sha256:"), "--only", "T-01", "--json", cwd=folder)
     assert (ran.code, ran.json()["image"]) == (0, image.id)
+
+
+def test_on_a_terminal_it_says_what_it_does_and_ctrl_c_ends_it(
+    folder: Path, docker_client: docker.DockerClient, slow_engine: Engine
+) -> None:
+    slow_engine.pause = 0.5
+    env = {"DOCKER_HOST": slow_engine.address, "TERM": "xterm-256color"}
+    terminal = PseudoTerminal(("check",), folder, env)
+    try:
+        terminal.until("static: reads the image's configuration and files")
+        wait_for(lambda: bool(_containers(docker_client, folder)))
+        terminal.type("\x03")
+        assert terminal.end() == 130
+        assert "Traceback" not in terminal.text
+    finally:
+        terminal.close()
+    assert _containers(docker_client, folder) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

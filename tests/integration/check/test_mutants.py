@@ -25,7 +25,7 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: "-".join([*mutant.caught, mutant.name]))
 def test_a_mutant_is_caught(make: Make, folder: Path, mutant: Mutant) -> None:
     found = findings(make(mutant.recipe), folder, list(mutant.caught))
     assert {id_: found[id_].result for id_ in mutant.caught} == mutant.caught

@@ -175,6 +175,8 @@ def _run(
         finally:
             over.set()
         seconds = time.monotonic() - listener.started
+    if ending.cause == "max-runtime":  # the rest is the time that it took to end
+        seconds = min(seconds, wanted.timeout)
     return ending.cause in {"max-runtime", "stopped"}, seconds
 
 

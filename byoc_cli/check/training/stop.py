@@ -19,7 +19,7 @@ from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.signals import Process, first_process
-from byoc_cli.contract import cloud_words, paths, training
+from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.execution import Execution
@@ -188,7 +188,7 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
     return warned(
         f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1{killed}",
         fix,
-        f"a stopped job goes on for {training.STOP_GRACE_SECONDS} s, then {cloud_words.killed_while_stopping()}",
+        cloud_words.killed_while_stopping(),
     )
 
 

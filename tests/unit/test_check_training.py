@@ -264,6 +264,8 @@ def test_t40_what_ended_before_the_stop() -> None:
     assert stop("T-40", asked=False).result == "pass", "a handler was seen"
     assert stop("T-40", asked=False, process=DEAF).result == "warn", "and no handler was"
     assert stop("T-40", asked=False, process=DEAF, looks=2).result == "skip", "it was too fast to know"
+    other = Process("python3 -m app.train", takes=False)
+    assert stop("T-40", asked=False, process=other).result == "skip", "its source is not known"
 
 
 def test_t41_the_model_of_a_stop() -> None:

@@ -19,6 +19,7 @@ save() { echo "$sum" > /opt/ml/model/sum.txt; }
 trap 'save; exit 0' TERM
 echo "training"
 for file in /opt/ml/input/data/*/*.csv; do
+  [ -f "$file" ] || continue
   while IFS=, read -r label rest; do sum=$((sum + label)); done < "$file"
 done
 for step in 1 2 3 4; do echo "step=$step sum=$sum"; sleep 0.5 & wait $!; done
@@ -87,6 +88,7 @@ def save(*_):
     open("/opt/ml/model/pi", "w").write(str(4 * inside / max(total, 1)))
     sys.exit(0)
 inside = total = 0
+random.seed(1)
 signal.signal(signal.SIGTERM, save)
 for batch in range(5):
     total += 1000
@@ -143,6 +145,14 @@ for epoch in range(first, first + 8):
 open("/opt/ml/model/model", "w").write("1")
 """
 
+MODULE = b"""#!/bin/bash
+set -e
+case "$1" in
+  train) exec python3 -m app.train ;;
+  *) exec "$@" ;;
+esac
+"""
+
 STYLES = (
     Recipe("train-shell", _COPY, {"train": File(SHELL)}),
     Recipe("train-perl", _COPY, {"train": File(PERL)}),
@@ -163,11 +173,7 @@ STYLES = (
             "COPY entry /entry",
             'ENTRYPOINT ["/entry"]',
         ],
-        {
-            "entry": File(
-                b'#!/bin/bash\nset -e\ncase "$1" in\n  train) exec python3 -m app.train ;;\n  *) exec "$@" ;;\nesac\n'
-            )
-        },
+        {"entry": File(MODULE)},
     ),
 )
 
@@ -178,7 +184,9 @@ def test_a_sound_train_raises_no_alarm(make: Make, folder: Path, style: Recipe) 
     assert {
         id_: (each.result, each.verdict.seen) for id_, each in found.items() if each.result in {"fail", "warn"}
     } == {}
-    assert {id_ for id_ in ("T-01", "T-31", "T-45", "T-74", "T-40") if found[id_].result != "pass"} == set()
+    assert {id_ for id_ in ("T-01", "T-31", "T-45", "T-74") if found[id_].result != "pass"} == set()
+    # What is over at once can only be stopped where its source is known.
+    assert found["T-40"].result == ("skip" if style.name == "train-module" else "pass")
 
 
 def test_what_needs_other_data_is_asked_for_it(make: Make, folder: Path) -> None:

@@ -19,6 +19,7 @@ from byoc_cli.contract.training import FAILURE_REASON_CHARACTERS
 
 _INVALID = '{"epochs": "1", "learning-rate": '
 _FAILURE = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
+_NO_DATA = "data that is none"
 _SLOWER = 2.0
 
 
@@ -50,7 +51,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> BadFacts:
     if facts.ran.failed or _hides(facts):
         return facts
     ran = attempt(bench, good.again("bad-data", timeout, grace=1, garbage=True))[0]
-    other = BadFacts(good, what="data that is none", ran=ran)
+    other = BadFacts(good, what=_NO_DATA, ran=ran)
     return other if ran.failed or _hides(other) else facts
 
 
@@ -106,6 +107,8 @@ def failure_file(facts: BadFacts) -> Verdict:
     if not text:
         if _astray(ran):
             return skipped("it wrote it elsewhere (T-34)")
+        if facts.what == _NO_DATA:
+            return skipped("it wrote none, but its data was none either")
         what = "is not there" if ran.failure is None else "is empty"
         return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
     cause = next((line for line in reversed(text.splitlines()) if line.strip()), "")

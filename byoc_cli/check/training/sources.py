@@ -25,12 +25,19 @@ def hyperparameters(bench: Bench, image: ImageFacts) -> dict[str, str]:
     """Find their names and defaults."""
     found: dict[str, str] = {}
     for text in _texts(bench, image):
-        plain = without_comments(text)
-        for owner, name, default in _WITH_DEFAULT.findall(plain):
-            if not _OTHERS.search(owner):
-                found.setdefault(name, default)
-        for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
-            found.setdefault(name, "1")
+        found = {**named(text), **found}
+    return found
+
+
+def named(source: str) -> dict[str, str]:
+    """Find the hyperparameters that a source names, with the number that is their default, else 1."""
+    plain = without_comments(source)
+    found: dict[str, str] = {}
+    for owner, name, default in _WITH_DEFAULT.findall(plain):
+        if not _OTHERS.search(owner):
+            found.setdefault(name, default)
+    for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
+        found.setdefault(name, "1")
     return found
 
 

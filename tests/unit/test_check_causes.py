@@ -120,6 +120,6 @@ def test_what_a_good_run_says_too_is_no_complaint() -> None:
 
 
 def test_a_training_is_made_longer_by_what_counts_its_rounds() -> None:
-    assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "1000000"}
-    assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "1000000", "a": "b"}
+    assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "10000000"}
+    assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "10000000", "a": "b"}
     assert longer({}, {"lr": "0.1"}) == {}

@@ -346,6 +346,12 @@ class FakeContainer:
                     yield data[already:]
                     already = 0
 
+    def changes(self) -> list[str]:
+        return []
+
+    def pid(self) -> int:
+        return 0
+
     def port(self, port: int) -> int:
         return self._life.ports.get(port, 0) if self._life.state == "running" else 0
 

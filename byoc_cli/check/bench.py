@@ -6,12 +6,15 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 
+from byoc_cli.check.place import Place
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.types import Container, ContainerSpec, Image
 from byoc_cli.errors import ByocError
 from byoc_cli.local import labels
+from byoc_cli.local.training import TrainingJob
 from byoc_cli.project import Project
 
 KIND = "check"
@@ -29,12 +32,19 @@ class Registry:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be checked, and what the user said about it."""
+    """What is to be checked, and what the user said about it.
+
+    `training` is the job that the user would start, None for one without hyperparameters, on a small channel of ours;
+    `no_training` is why that cannot be, "" where it can. `timeout` is how long a step waits for the image, in seconds.
+    """
 
     project: Project
     reference: str
     image: Image
     registry: Registry | None = None
+    training: TrainingJob | None = None
+    no_training: str = ""
+    timeout: float = 60.0
 
 
 class Cancelled(Exception):
@@ -48,7 +58,13 @@ class Bench:
     order: Order
     engine: DockerEngine
     job: str
+    place: Place
     cancelled: Event = field(default_factory=Event)
+
+    @property
+    def folder(self) -> Path:
+        """The check's own folder, gone with the check; the one of this machine's that a container may be shown."""
+        return self.place.folder()
 
     def check(self) -> None:
         """Raise Cancelled when the check is being broken off: a step asks now and then."""
@@ -76,14 +92,32 @@ class Benches:
     connect: Callable[[], DockerEngine]
     job: str = field(default_factory=lambda: f"byoc-check-{secrets.token_hex(4)}")
     cancelled: Event = field(default_factory=Event)
+    place: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the folder's place; the folder comes when a step asks for it."""
+        object.__setattr__(self, "place", Place(self.order.project, self.job))
 
     def bench(self) -> Bench:
         """Make one: requests' sessions are not made for threads."""
-        return Bench(self.order, self.connect(), self.job, self.cancelled)
+        return Bench(self.order, self.connect(), self.job, self.place, self.cancelled)
 
     def clear(self) -> None:
-        """Remove all that is there: also what was being made when a signal came, which ends the steps."""
-        labels.remove_job(self.connect(), self.order.project, self.job)
+        """Remove all that is there: also what was being made when a signal came, which ends the steps.
+
+        A training job is called after the check: NAME-good, …
+        """
+        engine = self.connect()
+        for thing in engine.things(project=self.order.project.id):  # containers first, then networks and volumes
+            if thing.job == self.job or thing.job.startswith(f"{self.job}-"):
+                engine.remove(thing)
+
+    def close(self) -> None:
+        """Remove what the check has in the engine and on the disk, when no step is at work any more."""
+        try:
+            self.clear()
+        finally:
+            self.place.remove()
 
     def cancel(self) -> None:
         """End what the steps are doing."""

@@ -54,7 +54,7 @@ def check(steps: Sequence[Step[Any]], rules: Sequence[Rule[Any]], benches: Bench
             return weightiest(_Course(needed, rules, benches, watch, interrupts).run())
         finally:
             benches.cancelled.set()
-            benches.clear()
+            benches.close()
 
 
 def _with_needs(steps: Sequence[Step[Any]], names: set[str]) -> list[Step[Any]]:

@@ -11,7 +11,13 @@ from typing import Any
 from byoc_cli.check.model import Step
 from byoc_cli.check.registry import REGISTRY
 from byoc_cli.check.static import STATIC, config_rules, entrypoint_rules, exec_rules, file_rules, start_rules
+from byoc_cli.check.training import good_rules
+from byoc_cli.check.training.bad import TRAIN_BAD
+from byoc_cli.check.training.good import TRAIN_GOOD
+from byoc_cli.check.training.hosts import TRAIN_HOSTS
+from byoc_cli.check.training.stop import TRAIN_STOP
+from byoc_cli.check.training.strings import TRAIN_STRINGS
 
-RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules)
+RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules, good_rules)
 
-STEPS: Sequence[Step[Any]] = (STATIC, REGISTRY)
+STEPS: Sequence[Step[Any]] = (STATIC, REGISTRY, TRAIN_GOOD, TRAIN_STRINGS, TRAIN_BAD, TRAIN_STOP, TRAIN_HOSTS)

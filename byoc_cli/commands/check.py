@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byoc_cli.commands import check_training, train_options
 from byoc_cli.commands.options import ImageArgument, Outcome, Session
 from byoc_cli.errors import ByocError, UsageError
 
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 EXAMPLES = """
   byoc check
   byoc check my-model:v2 --only serve --skip T-09
+  byoc check --channel training=./data --hyperparam epochs=1 --two-hosts
   byoc check --strict --junit check.xml --html check.html
   byoc check --registry --region us-west-2
   byoc check --list
 """
+
+_TRAIN = {"train", "train-good"}
+"""What has an image train: its group, and who needs its model."""
 
 
 def check(
@@ -32,12 +37,18 @@ def check(
     only: Annotated[
         list[str],
         typer.Option(
-            metavar="WORD,…", help="Only these: train, serve, static, registry, or rules.", show_default=False
+            metavar="WORD,…", help="Only these: train, serve, static, registry, steps, or rules.", show_default=False
         ),
     ] = [],
     skip: Annotated[
         list[str], typer.Option(metavar="WORD,…", help="All but these, in the same words.", show_default=False)
     ] = [],
+    channel: train_options.ChannelOption = [],
+    hyperparam: train_options.HyperparamOption = [],
+    two_hosts: Annotated[bool, typer.Option("--two-hosts", help="Let two hosts train together, too.")] = False,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a step waits for the image: 90s, 10m.", show_default=True)
+    ] = "60s",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
     registry: Annotated[bool, typer.Option("--registry", help="Look at what ECR has of the image, too.")] = False,
     region: Annotated[
@@ -62,8 +73,10 @@ def check(
 ) -> Outcome:
     """Check an image against SageMaker's container contract, rule by rule, before a job costs.
 
-    It reads the image and does not start it: what can be seen of its configuration and its files. Whether it trains
-    and serves is not tried yet; `byoc local-train` and `byoc serve` do that.
+    It reads the image's configuration and files, then lets it train: as well as it can, with hyperparameters that are
+    no JSON, and with SIGTERM in the middle; with --two-hosts on two hosts. It trains on the project's channels and with
+    its hyperparameters, as `byoc local-train` does, but without a network first; without any channel it gets a small
+    CSV file as the channel `training`. Whether it serves is not tried yet; `byoc serve` does that.
 
     A broken MUST fails, a broken SHOULD warns; what could not be tried is skipped, with the reason. Each finding says
     what was seen, what the cloud would say, what to do, and where the rule stands. Ends with 1 if a MUST is broken;
@@ -79,7 +92,7 @@ def check(
     from byoc_cli.check.table import STEPS
     from byoc_cli.console import check_view
 
-    rules = selection.chosen(STEPS, only, skip, asked=["registry"] if registry or list_rules else [])
+    rules = selection.chosen(STEPS, only, skip, asked=_asked(registry or list_rules, two_hosts or list_rules))
     if list_rules:
         rows = [
             {
@@ -96,9 +109,13 @@ def check(
     for option, file in (("--junit", junit), ("--html", html)):
         _check_writable(option, file)
     project = session.project()
+    seconds = train_options.seconds(timeout, "--timeout") or 0
+    wanted = check_training.asked(session, project, session.reference(image, project), channel, hyperparam)
     place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))
     reference, found = session.image(image, project)
-    order = Order(project, reference, found, place)
+    if any({rule.step.group, *rule.step.needs} & _TRAIN for rule in rules):
+        wanted = check_training.with_data(session, wanted, channel)
+    order = Order(project, reference, found, place, wanted.job, wanted.reason, seconds)
     with check_view.CheckView(session.console) as view:
         findings = run(STEPS, rules, Benches(order, session.doors.connect), view)
     _write(reference, findings, junit, html, strict=strict)
@@ -112,6 +129,10 @@ def check(
             result=data,
         )
     return Outcome(data, lambda console: check_view.show(console, reference, findings))
+
+
+def _asked(registry: bool, two_hosts: bool) -> list[str]:
+    return [*(["registry"] if registry else []), *(["train-hosts"] if two_hosts else [])]
 
 
 def _registry(project: Project, image: str, region: str, profile: str, *, wanted: bool) -> Registry | None:

@@ -171,6 +171,14 @@ class DockerContainer:
             lines = self.api.logs(self.id, stream=True, follow=follow, tail="all" if tail is None else tail)
             yield from lines
 
+    def changes(self) -> list[str]:
+        with faults.translated():
+            return [row["Path"] for row in self.api.diff(self.id) or [] if row["Kind"] != 2]  # 2 is a removal
+
+    def pid(self) -> int:
+        with faults.translated():
+            return int(self.api.inspect_container(self.id)["State"].get("Pid") or 0)
+
     def port(self, port: int) -> int:
         with faults.translated():
             bindings = self.api.inspect_container(self.id)["NetworkSettings"]["Ports"].get(f"{port}/tcp")

@@ -218,6 +218,8 @@ class DockerEngine:
             mem_limit=spec.memory or None,
             memswap_limit=spec.memory or None,  # of memory and swap together: no swap
             shm_size=spec.shm_size or None,
+            nano_cpus=int(spec.cpus * 1e9) or None,
+            pids_limit=spec.pids or None,
             volumes_from=[spec.volumes_from] if spec.volumes_from else None,
         )
 

@@ -48,8 +48,9 @@ class ContainerSpec:
     network's name, "" the engine's default, "none" no network; `gpus` is "none", "all" or a count; `entrypoint` is in
     the place of the image's own, None leaves that. `cpuset` names CPUs ("0-3", "0,6-7"), "" all of them; `memory` is
     the most it may use, without swap, and `shm_size` the size of /dev/shm, both in bytes, 0 the engine's default (no
-    limit; 64 MiB). `user` is "UID:GID", "" the image's own. `volumes_from` is a container whose mounts it has as well;
-    `terminal` gives it one, for `terminal.attach`.
+    limit; 64 MiB). `cpus` is how many CPUs worth of time it may use, and `pids` how many processes and threads it may
+    have, both 0 for no limit. `user` is "UID:GID", "" the image's own. `volumes_from` is a container whose mounts it
+    has as well; `terminal` gives it one, for `terminal.attach`.
     """
 
     image: str
@@ -67,6 +68,8 @@ class ContainerSpec:
     cpuset: str = ""
     memory: int = 0
     shm_size: int = 0
+    cpus: float = 0
+    pids: int = 0
     user: str = ""
     volumes_from: str = ""
     terminal: bool = False
@@ -252,6 +255,12 @@ class Container(Protocol):
 
     def logs(self, *, tail: int | None = None, follow: bool = False) -> Iterator[bytes]:
         """Give what it printed so far (the last `tail` lines of it), and with `follow` what comes."""
+
+    def changes(self) -> list[str]:
+        """List the files that it made or changed, but in its mounts."""
+
+    def pid(self) -> int:
+        """Return its first process's number on the engine's machine, 0 where it does not run."""
 
     def port(self, port: int) -> int:
         """Return the host's port for a published one."""

@@ -38,6 +38,8 @@ class Resources:
     memory: int = 0
     shm_size: int = 0
     gpus: str = "none"
+    cpus: float = 0
+    pids: int = 0
     note: str = ""
 
 

@@ -136,9 +136,10 @@ def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | N
 
 
 def _left_staging(project: Project, old: Sequence[Run], alive: set[str]) -> list[Path]:
-    """What runs that stay have staged; a job whose byoc lives may have nothing in the engine yet."""
+    """What runs that stay have staged, and checks; a job whose byoc lives may have nothing in the engine yet."""
     kept = [run for run in runs.all_runs(project) if run not in old and run.name not in alive]
-    return [run.staging for run in kept if run.staging.is_dir() and not claims.claimed(run.staging)]
+    folders = [run.staging for run in kept] + sorted(runs.checks(project).glob("*"))
+    return [folder for folder in folders if folder.is_dir() and not claims.claimed(folder)]
 
 
 def _whole(thing: Thing) -> tuple[str, str]:

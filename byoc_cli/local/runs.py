@@ -198,6 +198,11 @@ def point_latest(project: Project, run: Run) -> None:
     part.replace(project.home / "latest")
 
 
+def checks(project: Project) -> Path:
+    """Return where checks that are at work have a folder each."""
+    return project.home / "checks"
+
+
 def latest(project: Project) -> Run | None:
     """Return the last completed run."""
     link = project.home / "latest"

@@ -10,6 +10,7 @@ import pytest
 from byoc_cli.contract.rules import RULES
 from byoc_cli.engine.types import ImageConfig
 from tests.commands.conftest import Byoc
+from tests.commands.programs import fail, train
 from tests.fakes import FakeEngine
 
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
@@ -24,7 +25,7 @@ def nothing_left(engine: FakeEngine) -> object:
 
 @pytest.mark.usefixtures("project")
 def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND)
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
     ran = byoc("check")
     assert ran.code == 0, ran.stderr
     assert "pass T-01  MUST" in ran.stdout
@@ -35,7 +36,7 @@ def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(user="1000"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
     ran = byoc("check")
     assert ran.code == 1
     assert "\nFAIL T-60 MUST: it runs as root\n      seen:   USER 1000 can write neither" in ran.stdout
@@ -47,7 +48,7 @@ def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: Fake
 
 @pytest.mark.usefixtures("project")
 def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(user="1000"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
     ran = byoc("check", "--json")
     assert ran.code == 1
     assert set(ran.data) == {"image", "rules", "summary"}
@@ -58,7 +59,7 @@ def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_warnings_alone_are_0_and_with_strict_1(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
     ran = byoc("check")
     assert (ran.code, "WARN I-12" in ran.stdout) == (0, True)
     assert byoc("check", "--strict").code == 1
@@ -66,7 +67,7 @@ def test_warnings_alone_are_0_and_with_strict_1(byoc: Byoc, engine: FakeEngine) 
 
 @pytest.mark.usefixtures("project")
 def test_quiet_prints_what_is_wrong_and_the_count(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
     ran = byoc("check", "-q")
     assert ran.stderr == ""
     assert ran.stdout.startswith("\nWARN I-12")
@@ -84,7 +85,7 @@ def test_files_are_written_whatever_comes_out(byoc: Byoc, engine: FakeEngine) ->
 
 @pytest.mark.usefixtures("project")
 def test_wrong_words_are_said_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND)
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
     for words, said in (
         (
             ("--only", "trian"),
@@ -113,5 +114,48 @@ def test_list_needs_neither_an_engine_nor_a_project(byoc: Byoc) -> None:
     assert ran.code == 0
     assert ran.stdout.splitlines()[0].split() == ["RULE", "LEVEL", "STEP", "WHAT", "IS", "CHECKED"]
     listed = byoc("check", "--list", "--only", "T-60", "--json").data
-    assert [rule["id"] for rule in listed] == ["T-60"]
+    assert {rule["id"] for rule in listed} == {"T-60"}
     assert set(listed[0]) == {"id", "level", "step", "sentence", "remedy", "source"}
+
+
+@pytest.mark.usefixtures("project")
+def test_what_fails_to_train_on_the_small_channel_is_asked_for_data(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": fail}, contents=SOUND)
+    ran = byoc("check", "--only", "train-good")
+    assert ran.code == 0, ran.stderr
+    assert "skip T-31  MUST   it ends with 0 when all went well (it could not train on a small file" in ran.stdout
+
+
+def test_what_fails_on_the_project_s_data_is_a_finding(byoc: Byoc, engine: FakeEngine, project: Path) -> None:
+    engine.add_image("my-model:latest", {"train": fail}, contents=SOUND)
+    (project / "data").mkdir()
+    (project / "data" / "a.csv").write_text("1")
+    ran = byoc("check", "--only", "train-good", "--channel", "training=data")
+    assert ran.code == 1
+    assert "FAIL T-31 MUST: it ends with 0 when all went well\n      seen:   exit code 3\n" in ran.stdout
+    assert "its failure file: no data" in ran.stdout
+    assert "      cloud:  AlgorithmError: no data, exit code: 3" in ran.stdout
+
+
+def test_without_the_project_s_data_the_rest_is_checked(byoc: Byoc, engine: FakeEngine, project: Path) -> None:
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
+    with (project / "byoc.toml").open("a") as file:
+        file.write('\n[train.channels]\nrows = "not/there"\n')
+    ran = byoc("check", "--only", "train", "--json")
+    assert ran.code == 0, ran.stderr
+    seen = {rule["id"]: rule["seen"] for rule in ran.data["rules"]}
+    assert seen["T-45"] == "the data of channel 'rows' is not there: --channel rows=PATH"
+
+
+@pytest.mark.usefixtures("project")
+def test_the_job_s_words_are_read_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
+    for words, said in (
+        (("--timeout", "soon"), "error: --timeout soon: that is not a time"),
+        (("--channel", "a=/not/there"), "error: --channel a=/not/there: there is no such file or folder"),
+        (("--hyperparam", "epochs"), "error: "),
+    ):
+        ran = byoc("check", *words)
+        assert (ran.code, ran.stdout) == (2, "")
+        assert ran.stderr.startswith(said)
+    assert engine.specs == []

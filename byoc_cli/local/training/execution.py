@@ -37,8 +37,16 @@ class Ending:
 class Execution:
     """Runs the hosts, each in a thread; whoever ends the job first says why."""
 
-    def __init__(self, hosts: Sequence[Host], log: BinaryIO, feed: Callable[[bytes], None], progress: Progress) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        log: BinaryIO,
+        feed: Callable[[bytes], None],
+        progress: Progress,
+        grace: float = training.STOP_GRACE_SECONDS,
+    ) -> None:
         self._hosts = hosts
+        self.grace = grace
         self._log = log
         self._feed = feed
         self._progress = progress
@@ -70,7 +78,7 @@ class Execution:
         return Ending(self._cause, name, self._exits.get(name, Exit(0)), self._tails[name].text)
 
     def stop(self, cause: Cause, why: str) -> None:
-        """SIGTERM to all, SIGKILL after SageMaker's grace (T-40); returns when they have ended.
+        """SIGTERM to all, SIGKILL after the grace, SageMaker's as a rule (T-40); returns when they have ended.
 
         The first cause counts.
         """
@@ -95,7 +103,7 @@ class Execution:
         others = [host.container for host in self._hosts if host.name not in self._exits]
         if others and why:
             self._progress.log(why)
-        _at_once(others, lambda container: container.stop(training.STOP_GRACE_SECONDS))
+        _at_once(others, lambda container: container.stop(self.grace))
 
     def _host(self, host: Host) -> None:
         container = host.container
@@ -134,7 +142,7 @@ class Execution:
     def _end_job(self, cause: Cause, host: Host, why: str) -> None:
         """End the others (T-72), in a thread of its own: this one is done."""
         if self._decide(cause, host.name):
-            words = f"{why}: stopping the others, up to {training.STOP_GRACE_SECONDS} s"
+            words = f"{why}: stopping the others, up to {self.grace:g} s"
             thread = threading.Thread(target=self._stop_others, args=(words,), daemon=True)
             self._stoppers.append(thread)
             thread.start()

@@ -180,7 +180,7 @@ class _Maker:
     def labels(self, host: str = "") -> dict[str, str]:
         """Labels of what belongs to the job, or to one host of it."""
         own = {labels.HOST_LABEL: host} if host else {}
-        return labels.for_job(self._project, "train", self._job.name, image=self._job.reference) | own
+        return labels.for_job(self._project, self._job.kind, self._job.name, image=self._job.reference) | own
 
     def make(self, host: str, inputs: HostInputs, network_is_there: Callable[[], object]) -> Host:
         """Make a host; where the engine cannot mount an overlay, its channels are read-only."""
@@ -275,4 +275,6 @@ class _Maker:
             cpuset=resources.cpuset,
             memory=resources.memory,
             shm_size=resources.shm_size,
+            cpus=resources.cpus,
+            pids=resources.pids,
         )

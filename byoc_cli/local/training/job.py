@@ -24,7 +24,7 @@ class TrainingJob:
     restored before the start and brought up to date afterwards (T-52). `resources` is what each host is given, the one
     of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
     `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, "" for none (T-09).
-    Without `platform_files` a host finds no file that no document names (T-21, T-22).
+    Without `platform_files` a host finds no file that no document names (T-21, T-22). `kind` is what its labels say.
     """
 
     name: str
@@ -47,6 +47,7 @@ class TrainingJob:
     checkpoints: Path | None = None
     platform_files: bool = True
     aws_credentials: Provider | None = None
+    kind: str = "train"
 
     @property
     def hosts(self) -> list[str]:

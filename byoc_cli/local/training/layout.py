@@ -44,6 +44,11 @@ def config_files(job: TrainingJob, host: str, *, redacted: bool = False) -> dict
     return files
 
 
+def put(container: Container, files: Mapping[str, str]) -> None:
+    """Put files where the container will find them, root's; they are named by their paths."""
+    container.put(paths.ROOT, _tar([], {_relative(path): text for path, text in files.items()}))
+
+
 def restore(container: Container, folder: Path) -> None:
     """Put checkpoints back before the start, as the platform does from S3 (T-52); they are root's there."""
     container.put(paths.CHECKPOINTS, _tar_of(folder))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
 import tarfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,11 +98,18 @@ def loaded(client: docker.DockerClient, files: Mapping[str, File], reference: st
     return reference
 
 
-def findings(reference: str, folder: Path, only: Sequence[str] = ()) -> dict[str, Finding]:
+def findings(
+    reference: str, folder: Path, only: Sequence[str] = (), *, asked: Sequence[str] = ()
+) -> dict[str, Finding]:
     """Check an image in this process; gives what was found, by rule id."""
     engine = connect()
     image = engine.image(reference)
     assert image
     order = Order(project.load(folder), reference, image)
-    rules = selection.chosen(STEPS, only, [])
-    return {found.rule.id: found for found in check(STEPS, rules, Benches(order, connect), Quiet())}
+    rules = selection.chosen(STEPS, only, [], asked=asked)
+    with warnings.catch_warnings():
+        # docker-py never closes the connection of an attach: the garbage collector does, and it warns.
+        warnings.simplefilter("ignore", ResourceWarning)
+        found = {each.rule.id: each for each in check(STEPS, rules, Benches(order, connect), Quiet())}
+        gc.collect()
+    return found

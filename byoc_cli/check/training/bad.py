@@ -1,0 +1,145 @@
+"""The bad run: hyperparameters.json is no JSON, and `train` has to say so."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from byoc_cli.check.bench import Bench
+from byoc_cli.check.model import Step, Verdict, failed, passed, skipped, warned
+from byoc_cli.check.training import causes
+from byoc_cli.check.training.attempt import attempt
+from byoc_cli.check.training.facts import TrainingFacts
+from byoc_cli.check.training.guarded import rules_of
+from byoc_cli.check.training.ran import Ran
+from byoc_cli.contract import paths
+from byoc_cli.contract.training import FAILURE_REASON_CHARACTERS
+
+_INVALID = '{"epochs": "1", "learning-rate": '
+_FAILURE = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
+_NO_DATA = "data that is none"
+_SLOWER = 2.0
+
+
+@dataclass(frozen=True)
+class BadFacts:
+    """How `train` does with `what` it cannot use; `reason` is why it was not tried."""
+
+    good: TrainingFacts
+    reason: str = ""
+    what: str = "hyperparameters that are no JSON"
+    ran: Ran = field(default_factory=Ran)
+
+
+def train(bench: Bench, have: Mapping[str, Any]) -> BadFacts:
+    """Run it as the good run was, but for that file; if that one failed for want of other data, it was bad enough."""
+    good: TrainingFacts = have["train-good"]
+    if (
+        not good.reason
+        and good.ran.failed
+        and not good.ran.refused
+        and all(each.id == causes.CHANNEL for each in good.causes)
+    ):
+        return BadFacts(good, what="data that it cannot use", ran=good.ran)
+    if reason := why_not(good):
+        return BadFacts(good, reason)
+    timeout = min(bench.order.timeout, _SLOWER * good.ran.seconds + 10)
+    invalid = {paths.HYPERPARAMETERS_FILE: _INVALID}
+    facts = BadFacts(good, ran=attempt(bench, good.again("bad", timeout, grace=1, files=invalid))[0])
+    if facts.ran.failed or _hides(facts):
+        return facts
+    ran = attempt(bench, good.again("bad-data", timeout, grace=1, garbage=True))[0]
+    other = BadFacts(good, what=_NO_DATA, ran=ran)
+    return other if ran.failed or _hides(other) else facts
+
+
+def why_not(good: TrainingFacts) -> str:
+    """Why nothing can be learnt of an image that the good run did not go well with."""
+    if good.reason:
+        return good.reason
+    return "it does not train on good data either (T-31)" if good.ran.code != 0 and not good.ran.stopped else ""
+
+
+TRAIN_BAD: Step[BadFacts] = Step(
+    "train-bad", "train", "gives it hyperparameters that are no JSON", train, needs=("train-good",)
+)
+bad = rules_of(TRAIN_BAD)
+
+
+@bad(
+    "T-31", "it does not end with 0 when it failed", "let the exception go, or sys.exit(1); `set -e` in a shell script"
+)
+def exit_code(facts: BadFacts) -> Verdict:
+    """0 is a finding only with evidence: a sound container may have nothing to complain of."""
+    ran = facts.ran
+    if ran.stopped:
+        return skipped(f"it went on training: it does not mind {facts.what}")
+    if ran.code:
+        return passed(f"exit code {ran.code}, with {facts.what}")
+    if hidden := _hides(facts):
+        return failed(f"with {facts.what}: {hidden}\nand then exit code 0", cloud="TrainingJobStatus: Completed")
+    return skipped(f"it had nothing to say against {facts.what}")
+
+
+def _hides(facts: BadFacts) -> str:
+    """What it said of a failure before it ended with 0, "" for nothing."""
+    ran = facts.ran
+    if ran.code != 0:
+        return ""
+    if ran.failure and ran.failure.strip():
+        return f"a failure file: {ran.failure.strip().splitlines()[0][:200]}"
+    return "" if ran.model else causes.complaint(ran.log, facts.good.ran.log)[:200]
+
+
+@bad(
+    "T-32",
+    f"when it fails it writes the cause to {_FAILURE}",
+    f"except Exception as error: open('{_FAILURE}', 'w').write(str(error)); raise",
+)
+def failure_file(facts: BadFacts) -> Verdict:
+    """Its first 1,024 characters are FailureReason."""
+    ran = facts.ran
+    if not ran.failed:
+        return skipped("it did not fail")
+    text = (ran.failure or "").strip()
+    if not text:
+        if _astray(ran):
+            return skipped("it wrote it elsewhere (T-34)")
+        if facts.what == _NO_DATA:
+            return skipped("it wrote none, but its data was none either")
+        what = "is not there" if ran.failure is None else "is empty"
+        return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
+    cause = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    # A traceback has the cause in its last line.
+    if len(text) > FAILURE_REASON_CHARACTERS and "Traceback" in text[:FAILURE_REASON_CHARACTERS]:
+        message = cause.partition(": ")[2] or cause
+        if message[:80] not in text[:FAILURE_REASON_CHARACTERS]:
+            return warned(
+                f"it has {len(text):,} characters, and the cause comes after the first 1,024: {cause[:200]}",
+                "write the exception first, the traceback after it",
+                ran.cloud[:300] + "…",
+            )
+    return passed(text.splitlines()[0][:200])
+
+
+@bad("T-34", "the failure file is `failure`, right in /opt/ml/output", f"write to {_FAILURE}")
+def failure_place(facts: BadFacts) -> Verdict:
+    """Not failure.txt, and not in data."""
+    ran = facts.ran
+    if not ran.failed:
+        return skipped("it did not fail")
+    if ran.failure is not None:
+        return passed(f"{_FAILURE} is there")
+    if astray := _astray(ran):
+        return warned(f"it wrote {astray}, which nobody reads", cloud=ran.cloud)
+    return skipped("it wrote no such file (T-32)")
+
+
+def _astray(ran: Ran) -> str:
+    """Where it wrote a failure file that is none."""
+    inside = [f"{paths.OUTPUT}/{name}" for name in ran.output] + [f"{paths.MODEL}/{name}" for name in ran.model]
+    found = [path for path in inside if posixpath.basename(path).lower().startswith(("failure", "error"))]
+    found += [path for path in ran.elsewhere if posixpath.basename(path).partition(".")[0].lower() == "failure"]
+    return next((path for path in found if path != _FAILURE), "")

@@ -1,0 +1,132 @@
+"""Why a run failed, as its log and its failure file tell: which rule it broke. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from byoc_cli.check.training.ran import Ran
+from byoc_cli.contract import paths
+
+ITSELF = "itself"
+"""No rule of the contract, but a fault that no data mends: a module that is not there."""
+_BUS_ERROR = 135
+GPU = "gpu"
+CHANNEL = "channel"
+_MISSING = (
+    r"No such file|FileNotFound|not found|does not exist|doesn't exist|cannot open|can't open|cannot stat|ENOENT"
+    r"|NoSuchFile"
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A rule's id, or one of the words above, the line that tells, and what it names (a file, a variable)."""
+
+    id: str
+    line: str
+    name: str = ""
+
+
+_NETWORK = (
+    r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname|getaddrinfo"
+    r"|Network is unreachable|No route to host|NewConnectionError|ConnectTimeout|EndpointConnectionError|ENETUNREACH"
+    r"|EAI_AGAIN|Could not connect to the endpoint|NoCredentialsError|Unable to locate credentials|URLError"
+    r"|No matching distribution found|Temporary failure resolving|unable to resolve host|no such host|dial tcp"
+    r"|Could not find a version that satisfies|Failed to connect to |UnknownHostException|NoRegionError"
+    r"|server misbehaving|failed to lookup address"
+)
+_STRINGS = (
+    r"'str' object cannot be interpreted as an integer|can only concatenate str"
+    r"|unsupported operand type\(s\) for .*'str'"
+    r"|not supported between instances of (?:'str' and '(?:int|float)'|'(?:int|float)' and 'str')"
+    r"|must be real number, not str|can't multiply sequence by non-int|an integer is required \(got type str\)"
+    r"|slice indices must be integers|indices must be integers|bad operand type for .*'str'"
+    r"|argument must be .*not 'str'"
+    r"|must be (?:an? )?(?:instance of |in the range )?\W*(?:int|float|bool|numb)\S*.*"
+    r"(?:[Gg]ot|not) .*(?:str|'[-\d.e]+')"
+    r"|[Ee]xpected (?:an? )?(?:int|float|number|bool)\w*,? (?:but )?(?:got|found|received) .*str"
+    r"|cannot unmarshal string into Go .*of type (?:u?int|float|bool)|invalid type: string .*, expected [iuf]\d"
+    r"|non-numeric argument to|Cannot deserialize value of type .*(?:int|double|Integer|Double)"
+)
+_SHARED_MEMORY = (
+    r"(?i)(bus error|(?:unable|failed|cannot|no space).*(?:/dev/shm|shared memory)"
+    r"|(?:/dev/shm|shared memory).*no space)"
+)
+_ITSELF = (
+    r"ModuleNotFoundError|ImportError: |Cannot find module|there is no package called|cannot open shared object file"
+    r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$"
+    r"|(?:Could not find or load main class)|Can't locate \S+ in @INC"
+)
+
+
+def cause(ran: Ran, *, channels: Collection[str] = (), strings: bool = False) -> Cause | None:
+    """Find the first that explains a failure; `channels` are those it had, `strings` whether it had hyperparameters."""
+    if ran.code == _BUS_ERROR:
+        return Cause("T-76", "it was killed by SIGBUS (exit code 135): memory that /dev/shm does not have")
+    lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()]
+    return next((found for found in _causes(lines, channels, strings=strings)), None)
+
+
+def _causes(lines: Sequence[str], channels: Collection[str], *, strings: bool) -> Iterator[Cause]:
+    yield from _find("T-14", r"(resourceConfig\.json)", lines)
+    yield from _find("T-29", r"(?:KeyError|EnvironmentError|not found|undefined|missing)\W+(SM_[A-Z][A-Z_0-9]*)", lines)
+    yield from _find(
+        "T-29", r"\b(SM_[A-Z][A-Z_0-9]*)\W+(?:unbound|parameter|is not set|not set|is not defined|is required)", lines
+    )
+    yield from _find("T-59", rf"(?:Read-only file system|EROFS|Errno 30).*?({paths.DATA}/\S+?)?['\"]?$", lines)
+    yield from _find("T-60", rf"(?:[Pp]ermission denied|PermissionError|EACCES).*?({paths.ROOT}[\w./-]*)", lines)
+    yield from _find("T-60", rf"({paths.ROOT}[\w./-]*).*(?:[Pp]ermission denied|EACCES)", lines)
+    yield from _find("T-22", rf"(?:Error|[Nn]ot a directory|[Cc]annot|[Ff]ail).*({paths.DATA}/[\w.-]+-manifest)", lines)
+    yield from _find("T-22", rf"({paths.DATA}/[\w.-]+-manifest).*(?:[Ee]rror|[Nn]ot a directory|[Ff]ail)", lines)
+    yield from _find("T-74", f"({_NETWORK})", lines)
+    yield from _find("T-76", _SHARED_MEMORY, lines)
+    yield from _find(
+        GPU, r"(NVIDIA driver|CUDA driver|CUDA-capable|libcuda\.so|Torch not compiled with CUDA|No GPU|no GPU)", lines
+    )
+    if strings:
+        yield from _find("T-12", f"({_STRINGS})", lines)
+    yield from _missing(lines, channels)
+    yield from _find(ITSELF, f"({_ITSELF})", lines)
+
+
+def _missing(lines: Sequence[str], channels: Collection[str]) -> Iterator[Cause]:
+    """Tell which file of /opt/ml was looked for in vain."""
+    for line in lines:
+        if not re.search(_MISSING, line):
+            continue
+        for path in re.findall(rf"{paths.ROOT}/[\w./-]+", line):
+            channel = re.match(rf"{paths.DATA}/([\w.-]+)", path)
+            if channel and channel[1] not in channels:
+                yield Cause(CHANNEL, line, channel[1])
+            elif path.startswith(f"{paths.CONFIG}/"):
+                yield Cause("T-21", line, path)
+            elif path.startswith((f"{paths.OUTPUT}/", f"{paths.CHECKPOINTS}/")):
+                yield Cause("T-11", line, path)
+
+
+def _find(id_: str, pattern: str, lines: Sequence[str]) -> Iterator[Cause]:
+    for line in lines:
+        if found := re.search(pattern, line):
+            yield Cause(id_, line.strip(), found[1] or "")
+            return
+
+
+def missing_variable(log: str, source: str) -> Cause | None:
+    """Find a variable of the toolkit's that the source takes for granted, where the log tells of a missing value."""
+    line = next((line for line in log.splitlines() if "NoneType" in line), "")
+    named = re.search(r"""(?:environ\.get|getenv)\(\s*["'](SM_[A-Z][A-Z_0-9]*)["']\s*\)""", source)
+    return Cause("T-29", line.strip(), named[1]) if line and named else None
+
+
+def complaint(log: str, before: str = "") -> str:
+    """The line of a log that tells of an error and did not stand in the log `before`, "" for none."""
+    known = set(before.splitlines())
+    words = (
+        r"Traceback \(most recent call last\)|^\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception)\b|^panic: |parse error"
+        r"|^Exception in thread|[Ss]egmentation fault|core dumped|uncaughtException|^Error in "
+    )
+    found = [line.strip() for line in log.splitlines() if re.search(words, line) and line not in known]
+    telling = [line for line in found if not line.startswith("Traceback")]
+    return (telling or found or [""])[-1]

@@ -1,0 +1,115 @@
+"""The good run: lets `train` work on data that it can use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from byoc_cli.check.bench import Bench
+from byoc_cli.check.model import Step
+from byoc_cli.check.static import exec_rules, start_rules
+from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.training import causes, sources
+from byoc_cli.check.training.attempt import Wanted, attempt, job_of
+from byoc_cli.check.training.facts import TrainingFacts
+from byoc_cli.check.training.guarded import rules_of
+from byoc_cli.check.training.ran import Ran
+
+_RELAXED = {"T-59", "T-74", causes.CHANNEL}
+"""What may be another way with a network and writable data."""
+_OF_A_SHELL = {2, 126, 127}  # what a shell or env ends with that finds no program
+_NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
+
+
+def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
+    """Let it train without a network, on data that it cannot write to; once more with both, if that fails."""
+    image: ImageFacts = have["static"]
+    if reason := not_for_training(image) or bench.order.no_training:
+        return TrainingFacts(image, reason)
+    runs = _Runs(bench, image)
+    strict = ran = runs.run("good", isolated=True, read_only=True)
+    if _cannot_be_executed(image, strict):
+        return TrainingFacts(image, "`train` cannot be executed (I-06)")
+    if runs.lacks_hyperparameters(strict):
+        runs.given = runs.named
+        strict = ran = runs.run("good-named", isolated=True, read_only=True)
+    if _may_go_better(strict, runs.cause(strict)):
+        ran = runs.run("good-again")
+    found = dict.fromkeys(each for each in map(runs.cause, (strict, ran)) if each)
+    return TrainingFacts(
+        image,
+        causes=list(found),
+        ran=ran,
+        strict=strict,
+        model=bench.folder / runs.last / "model" if ran.code == 0 and ran.model else None,
+        own_data=bool(bench.order.training and bench.order.training.channels),
+        hyperparameters=runs.given,
+        named=runs.named,
+        metrics=runs.job.metrics,
+    )
+
+
+class _Runs:
+    """The runs with data that it can use, and what their ends are put down to."""
+
+    def __init__(self, bench: Bench, image: ImageFacts) -> None:
+        self.job = job_of(bench)
+        self.given = self.job.hyperparameters
+        self.named = sources.hyperparameters(bench, image)
+        self.last = ""
+        self._bench = bench
+        self._source = "\n".join(sources.own(image).values())
+
+    def run(self, name: str, *, isolated: bool = False, read_only: bool = False) -> Ran:
+        """Run it as it is called."""
+        self.last = name
+        timeout = self._bench.order.timeout
+        wanted = Wanted(name, timeout, isolated=isolated, read_only=read_only, hyperparameters=self.given)
+        return attempt(self._bench, wanted)[0]
+
+    def cause(self, ran: Ran) -> causes.Cause | None:
+        """Say why it failed, as far as that is known."""
+        if not ran.code:
+            return None
+        names = [channel.name for channel in self.job.channels]
+        found = causes.cause(ran, channels=names, strings=bool(self.given))
+        return found or causes.missing_variable(ran.log, self._source)
+
+    def lacks_hyperparameters(self, ran: Ran) -> bool:
+        """Whether it had none, and wants one that its source names."""
+        wanted = re.search(r"KeyError: '([\w.-]+)'", ran.log)
+        return bool(ran.failed and not self.given and wanted and wanted[1] in self.named)
+
+
+def _cannot_be_executed(image: ImageFacts, ran: Ran) -> bool:
+    """Whether its file is at fault, which the static part tells of."""
+    if _NOT_EXECUTED.search(ran.log):
+        return True
+    return (bool(ran.refused) or ran.code in _OF_A_SHELL) and exec_rules.can_be_executed(image).result == "fail"
+
+
+def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:
+    """Whether a network and writable data may make a difference."""
+    if strict.refused or strict.code == 0:
+        return False
+    waits = strict.stopped and cause is not None and cause.id == "T-74"
+    return waits or (not strict.stopped and (cause is None or cause.id in _RELAXED))
+
+
+def not_for_training(image: ImageFacts) -> str:
+    """Why it cannot be let train, as its files tell; "" where it can."""
+    there = start_rules.train_is_there(image)
+    if there.result == "fail":
+        return "`train` cannot be started (T-01)"
+    if there.result == "skip" and image.train.speaks_of("serve"):
+        return "the image does not train"
+    return ""
+
+
+TRAIN_GOOD: Step[TrainingFacts] = Step(
+    "train-good", "train", "lets it train, without a network", train, needs=("static",)
+)
+
+
+good = rules_of(TRAIN_GOOD)

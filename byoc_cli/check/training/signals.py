@@ -1,0 +1,43 @@
+"""What a process does with SIGTERM, as Linux tells in /proc; nothing is known where the engine is elsewhere."""
+
+from __future__ import annotations
+
+import re
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_BIT = 1 << (signal.SIGTERM - 1)
+
+
+@dataclass(frozen=True)
+class Process:
+    """The first process of a container. `takes` says that SIGTERM gets to it: it has a handler, or waits for it."""
+
+    command: str
+    takes: bool
+
+    @property
+    def name(self) -> str:
+        """Its program, without the folder."""
+        return (self.command.split() or [""])[0].rpartition("/")[2]
+
+
+def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
+    """Look at the container's PID 1, whose number on this machine is `pid`; None where it is not to be seen."""
+    with suppress(OSError, ValueError):
+        status = (proc / str(pid) / "status").read_text()
+        if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
+            masks = [int(_field(status, name), 16) for name in ("SigCgt", "SigBlk")]
+            command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if not command:  # it has ended
+                return None
+            # What is blocked is waited for, as inits do it.
+            return Process(command, any(mask & _BIT for mask in masks))
+    return None
+
+
+def _field(status: str, name: str) -> str:
+    found = re.search(rf"^{name}:\s*(.*)$", status, re.MULTILINE)
+    return found[1] if found else ""

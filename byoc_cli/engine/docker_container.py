@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import docker
 import docker.errors
@@ -165,6 +166,12 @@ class DockerContainer:
     def pid(self) -> int:
         with faults.translated():
             return int(self.api.inspect_container(self.id)["State"].get("Pid") or 0)
+
+    def cpu_seconds(self) -> float:
+        """Return the time that all its processes have had of a CPU so far."""
+        with faults.translated():
+            stats: Any = self.api.stats(self.id, stream=False, one_shot=True)
+        return float((stats.get("cpu_stats") or {}).get("cpu_usage", {}).get("total_usage", 0)) / 1e9
 
     def port(self, port: int) -> int:
         with faults.translated():

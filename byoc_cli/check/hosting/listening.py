@@ -1,0 +1,54 @@
+"""On which addresses a container listens, as Linux tells in /proc; nothing is known where the engine is elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from byoc_cli.check.training.signals import first_process
+
+_LISTENS = "0A"
+_NAMES = IPv4Address("127.0.0.11")
+"""The engine's own name server, in every container on a network of the user's."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """An address and a port ("127.0.0.1", 8080)."""
+
+    address: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody outside of the container gets there."""
+        address = ip_address(self.address)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return (mapped or address).is_loopback
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def listening(pid: int, proc: Path = Path("/proc")) -> list[Listening] | None:
+    """List what the container with that first process listens on; None where it is not to be seen."""
+    found: list[Listening] = []
+    seen = False
+    if first_process(pid, proc) is None:  # another machine's number
+        return None
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError, ValueError):
+            rows = (proc / str(pid) / "net" / name).read_text().splitlines()[1:]
+            seen = True
+            found += [_row(fields[1]) for row in rows if (fields := row.split())[3] == _LISTENS]
+    return [each for each in dict.fromkeys(found) if each.address != str(_NAMES)] if seen else None
+
+
+def _row(text: str) -> Listening:
+    """Read "0100007F:1F90": words of 32 bits in the machine's order, which is little-endian wherever this runs."""
+    address, _, port = text.partition(":")
+    raw = b"".join(bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8))
+    return Listening(str(IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)), int(port, 16))

@@ -11,6 +11,7 @@ from byoc_cli.contract import paths
 
 ITSELF = "itself"
 """No rule of the contract, but a fault that no data mends: a module that is not there."""
+_BUS_ERROR = 135
 GPU = "gpu"
 CHANNEL = "channel"
 _MISSING = (
@@ -62,6 +63,8 @@ _ITSELF = (
 
 def cause(ran: Ran, *, channels: Collection[str] = (), strings: bool = False) -> Cause | None:
     """Find the first that explains a failure; `channels` are those it had, `strings` whether it had hyperparameters."""
+    if ran.code == _BUS_ERROR:
+        return Cause("T-76", "it was killed by SIGBUS (exit code 135): memory that /dev/shm does not have")
     lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()]
     return next((found for found in _causes(lines, channels, strings=strings)), None)
 

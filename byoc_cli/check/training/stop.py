@@ -12,7 +12,7 @@ from typing import Any
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step, Verdict, passed, skipped, warned
 from byoc_cli.check.static.programs import SHELLS
-from byoc_cli.check.training import sources
+from byoc_cli.check.training import causes, sources
 from byoc_cli.check.training.attempt import Listener, Wanted, attempt
 from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
@@ -31,6 +31,9 @@ _MIDDLE_SECONDS = 15.0  # at most so long for the middle of a training
 _SHORT_SECONDS = 3.0
 _SHORT_CPUS = 0.02
 _ENOUGH_LOOKS = 5
+_KILLED = 137
+_BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
+_GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
 _RESUMED_SECONDS = 20.0  # at most: by then it has read its checkpoints
 
@@ -107,7 +110,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     longer = sources.longer(good.hyperparameters, good.named) if short else {}
     slowed = short and not longer
     isolated = good.ran is good.strict
-    stopper = _Stopper(good, min(30.0, bench.order.timeout / 2), slowed=slowed)
+    stopper = _Stopper(good, min(_GRACE, bench.order.timeout / 2), slowed=slowed)
     wanted = Wanted(
         "stop",
         bench.order.timeout,
@@ -119,7 +122,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     ran = attempt(bench, wanted, stopper)[0]
     ended = time.monotonic()
     resumed = None
-    if ran.checkpoints and stopper.asked_at:
+    if ran.checkpoints and stopper.asked_at and ran.code in {*_BY_SIGNAL, _KILLED}:
         seconds = min(_RESUMED_SECONDS, bench.order.timeout, max(5.0, 2 * good.ran.seconds))
         kept = Run(bench.folder / wanted.name).checkpoints
         resumed = attempt(
@@ -133,7 +136,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
         looks=stopper.looks,
         asked=bool(stopper.asked_at) and ran.stopped,
         seconds=ran.ended_at - stopper.asked_at if stopper.asked_at else ended,
-        killed=ran.code == 137,
+        killed=ran.code == _KILLED,
         slowed=slowed,
         resumed=resumed,
     )
@@ -192,20 +195,27 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
 @stop("T-41", "it saves its model when it is stopped", f"let the handler of SIGTERM save to {paths.MODEL}")
 def saves(facts: StopFacts) -> Verdict:
     """What is there after a stop is uploaded."""
-    if not facts.asked:
-        return skipped(_ended_before(facts))
-    if facts.ran.model:
+    if facts.asked and facts.ran.model:
         return passed(f"{paths.MODEL} has {', '.join(facts.ran.model[:3])}")
-    if facts.killed or (facts.process and not facts.process.takes):
-        return skipped("it does not end at SIGTERM (T-40)")
-    if facts.slowed:
-        return skipped("its training is too short to have something to save")
-    if facts.good.ran.completed and not facts.good.ran.model:
-        return skipped("it makes no model (T-45)")
+    if reason := _nothing_to_save(facts):
+        return skipped(reason)
     return warned(
         f"{paths.MODEL} is empty after SIGTERM in the middle of the training",
         cloud="Stopped, with an empty model.tar.gz",
     )
+
+
+def _nothing_to_save(facts: StopFacts) -> str:
+    """Why an empty model after the stop says nothing; "" where it does."""
+    if not facts.asked:
+        return _ended_before(facts)
+    if facts.killed or (facts.process and not facts.process.takes):
+        return "it does not end at SIGTERM (T-40)"
+    if facts.ran.code not in _BY_SIGNAL:
+        return f"it failed by itself, exit code {facts.ran.code}"
+    if facts.slowed:
+        return "its training is too short to have something to save"
+    return "it makes no model (T-45)" if facts.good.ran.completed and not facts.good.ran.model else ""
 
 
 @stop("T-52", "it goes on from its checkpoints", f"load the latest file of {paths.CHECKPOINTS} at the start")
@@ -213,6 +223,9 @@ def resumes(facts: StopFacts) -> Verdict:
     """It starts again with what the stop left."""
     if facts.resumed is None:
         return skipped(f"it left nothing in {paths.CHECKPOINTS}" if facts.asked else _ended_before(facts))
+    cause = causes.cause(facts.resumed, strings=True) if facts.resumed.failed else None
+    if cause and cause.id == "T-12":
+        return skipped("it takes no numbers as strings (T-12)")
     kept = ", ".join(facts.ran.checkpoints[:3])
     if facts.resumed.failed:
         return warned(f"with {kept} it fails\n{facts.resumed.end}", cloud=facts.resumed.cloud)

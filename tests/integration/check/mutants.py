@@ -7,37 +7,13 @@ A mutant is a line of this table. `caught` are the rules that `make test` tries 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from byoc_cli.check.model import Result
-from tests.integration.check.images import GOOD, File, Recipe
+from tests.integration.check.images import File
+from tests.integration.check.mutant import COPY_TRAIN as _COPY_TRAIN
+from tests.integration.check.mutant import SERVE, TRAIN, Mutant, edited
+from tests.integration.check.mutants_train import TRAIN_MUTANTS
 
-TRAIN = (GOOD / "train").read_bytes()
-SERVE = (GOOD / "serve").read_bytes()
 ARM64, AMD64 = 0xB7, 0x3E
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """What was changed, in a few words, and who has to notice."""
-
-    name: str
-    change: str
-    caught: Mapping[str, Result]
-    lines: Sequence[str]
-    files: Mapping[str, File] = field(default_factory=dict)
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it is built."""
-        return Recipe(self.name, self.lines, self.files)
-
-
-def edited(source: bytes, old: str, new: str) -> File:
-    """The good file with one thing in it changed."""
-    assert old.encode() in source, f"{old!r} is not in the good file any more"
-    return File(source.replace(old.encode(), new.encode()))
 
 
 def elf(machine: int, loader: str = "") -> bytes:
@@ -49,8 +25,6 @@ def elf(machine: int, loader: str = "") -> bytes:
     table = struct.pack("<IIQQQQQQ", 3, 4, place, 0, 0, len(name), len(name), 1) if loader else b""
     return head + table + (name if loader else b"")
 
-
-_COPY_TRAIN = ["COPY train /usr/local/bin/train"]
 
 MUTANTS = (
     # -- how it is started -------------------------------------------------------------------------------------------
@@ -184,8 +158,9 @@ MUTANTS = (
     Mutant(
         "toolkit-environment",
         "`train` needs SM_MODEL_DIR without the toolkit",
-        {"T-29": "warn"},
+        {"T-29": "fail"},
         _COPY_TRAIN,
         {"train": edited(TRAIN, 'MODEL = ML / "model"', 'import os\nMODEL = pathlib.Path(os.environ["SM_MODEL_DIR"])')},
     ),
+    *TRAIN_MUTANTS,
 )

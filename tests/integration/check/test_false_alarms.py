@@ -10,7 +10,7 @@ import pytest
 from byoc_cli.check.model import Result
 from tests.integration.check.conftest import Make
 from tests.integration.check.images import File, Recipe, findings
-from tests.integration.check.mutants import SERVE, TRAIN
+from tests.integration.check.mutant import SERVE, TRAIN
 
 _NO_WORDS = "RUN rm /usr/local/bin/train /usr/local/bin/serve"
 

@@ -10,7 +10,8 @@ import pytest
 from byoc_cli.check.table import STEPS
 from tests.integration.check.conftest import Make
 from tests.integration.check.images import File, findings, loaded
-from tests.integration.check.mutants import ARM64, MUTANTS, Mutant, elf
+from tests.integration.check.mutant import Mutant
+from tests.integration.check.mutants import ARM64, MUTANTS, elf
 
 # What no image that can be built here breaks: it has a test of its own.
 ELSEWHERE = {

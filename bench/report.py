@@ -24,6 +24,9 @@ _NOTES = """\
   what the job left, `docker run` uses the default bridge and leaves it.
 - **pipe**: 1 GiB of files in the page cache, eight times over, from the reader's open to the end; both readers are
   Python with 1 MiB a system call. byoc splices the files into the FIFO, `cat` copies them.
+- **batch-lines**, **batch-large**: one round, whole process; the container (`bench/echo`) answers with what it was
+  sent, so that the `.out` file has to be the input, byte for byte: its digest is looked at, and the count of its
+  records. **batch-memory**: the highest resident size of byoc's process with the 5 GB.
 - **collect**: the job's secondary status `Uploading` in its `job.json`: the model is read from the engine, and written
   to `model/` and, compressed, to `model.tar.gz`. `tar` reads the same files, on the same disk.
 - **push**: to a registry that is new each time, on this machine, so that it is the engine's compression and not a

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench import rows_byoc, rows_container, rows_gateway, rows_pipe, rows_push, rows_sdk
+from bench import rows_batch, rows_byoc, rows_container, rows_gateway, rows_pipe, rows_push, rows_sdk
 from bench.figures import Figure
 from bench.workshop import Workshop
 
@@ -26,6 +26,8 @@ ROWS: Mapping[str, Row] = {
     "pipe": Row(rows_pipe.pipe, "a Pipe channel of 8 GiB into a container"),
     "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
     "gateway-p50": Row(rows_gateway.p50, "/invocations through the local endpoint of byoc serve"),
+    "batch-lines": Row(rows_batch.lines, "byoc batch of 1,000,000 lines: order, count and bytes looked at"),
+    "batch-large": Row(rows_batch.large, "byoc batch of 5 GB: the same, and memory"),
     "collect": Row(rows_byoc.collect, "collecting a model of 1 GiB"),
     "push": Row(rows_push.push, "pushing 1 GiB of 8 layers, and again; memory", rows_push.missing),
     "cifar10": Row(rows_container.cifar10, "100 steps of the bundled container: accuracy and time"),

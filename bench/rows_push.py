@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench import data
 from bench.figures import Figure, Reach
-from bench.shell import BenchError, byoc, environment, run, side_by_side, timed
+from bench.shell import BenchError, byoc, measured, run, side_by_side, timed
 from bench.workshop import Workshop, require_space
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def push(shop: Workshop) -> list[Figure]:
 
         cold = side_by_side(ours, against, shop.rounds)
         with _registry(shop, aws) as target:
-            memory.append(_peak_megabytes([*target.words, *_byoc_push(image)], shop.project))
+            memory.append(measured([*target.words, *_byoc_push(image)], cwd=shop.project).megabytes)
             _login(shop, target)
             name = next(name for name in _names(shop, target))
             again = side_by_side(
@@ -145,13 +145,3 @@ def _names(shop: Workshop, target: Target) -> list[str]:
 def _forget(shop: Workshop, target: Target) -> None:
     for name in _names(shop, target):
         run([shop.docker, "image", "rm", name])
-
-
-def _peak_megabytes(words: list[str], folder: Path) -> float:
-    """Run it; give the most memory that it had (env becomes the command itself)."""
-    process = subprocess.Popen(words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise BenchError(f"byoc push ended with {process.returncode}")
-    return usage.ru_maxrss / 1e3

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from byoc_cli.engine.builders import clients
@@ -80,6 +82,36 @@ def timed(words: Words, *, cwd: Path | None = None) -> float:
     start = time.perf_counter()
     run(words, cwd=cwd)
     return time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process printed, how long it took, and the most memory that it had."""
+
+    out: str
+    seconds: float
+    megabytes: float
+
+
+def measured(words: Words, *, cwd: Path | None = None) -> Measured:
+    """Run a command (through `env`, too, which becomes it) and measure it.
+
+    Raises:
+        BenchError: it failed; its own words stand on stderr.
+
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen([str(word) for word in words], cwd=cwd, env=environment(), stdout=out, text=True)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            _end(process)
+        if process.returncode != 0:
+            raise BenchError(f"{_shown(words)} ended with {process.returncode}")
+        out.seek(0)
+        return Measured(out.read(), time.perf_counter() - start, usage.ru_maxrss / 1e3)
 
 
 def side_by_side(

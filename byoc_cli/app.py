@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from byoc_cli import __version__
 from byoc_cli.commands import (
@@ -33,7 +34,7 @@ from byoc_cli.commands import (
     stop,
 )
 from byoc_cli.commands.options import Command, Doors, command
-from byoc_cli.console import Console
+from byoc_cli.console import Console, written
 from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work.
@@ -73,10 +74,19 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
+class _Commands(TyperGroup):
+    """All commands; what --help and --version print is a result as any other."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with written():
+            return super().parse_args(ctx, args)
+
+
 def make() -> typer.Typer:
     """Make the Typer application of the table."""
     app = typer.Typer(
         name="byoc",
+        cls=_Commands,
         invoke_without_command=True,
         pretty_exceptions_enable=False,
         # Plain help: what rich would draw costs as much start-up time as all the rest.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import requests
 
-from byoc_cli.contract import hosting, invocation
+from byoc_cli.contract import asynchronous, hosting, invocation, multi_model
 from byoc_cli.errors import ByocError, MachineError, UsageError
 
 
@@ -24,6 +24,15 @@ class Response:
     content_type: str
     headers: Mapping[str, str]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What an asynchronous endpoint says of a request: the URIs of the file that will be there, if it fails or not."""
+
+    inference_id: str
+    output: str
+    failure: str
 
 
 class InvocationFailed(ByocError):
@@ -44,6 +53,12 @@ def header_problem(name: str, value: str) -> str:
     return ""
 
 
+_READY_HINTS = {
+    hosting.PING_PATH: f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
+    multi_model.MODELS_PATH: "answer GET /models with the models that are loaded (H-37)",
+}
+
+
 class Client:
     """Talks to one container; keeps its connection open."""
 
@@ -54,7 +69,7 @@ class Client:
         ping_timeout: float = hosting.PING_TIMEOUT_SECONDS,
         invocation_timeout: float = hosting.INVOCATION_TIMEOUT_SECONDS,
     ) -> None:
-        self.base = base.rstrip("/").removesuffix(hosting.INVOCATIONS_PATH)
+        self.base = base.rstrip("/").removesuffix(hosting.INVOCATIONS_PATH).removesuffix(hosting.ASYNC_INVOCATIONS_PATH)
         self._ping_timeout = ping_timeout
         self._invocation_timeout = invocation_timeout
         self._session = requests.Session()
@@ -65,12 +80,10 @@ class Client:
         """Close the connection: a server that is told to stop may wait for that."""
         self._session.close()
 
-    def ping(self) -> tuple[int, str]:
-        """Ask /ping once: (status, ""), or (0, why not) after 2 s at most."""
+    def ping(self, path: str = hosting.PING_PATH) -> tuple[int, str]:
+        """Ask /ping, or another path, once: (status, ""), or (0, why not) after 2 s at most."""
         try:
-            answer = self._session.get(
-                self.base + hosting.PING_PATH, timeout=self._ping_timeout, stream=True, allow_redirects=False
-            )
+            answer = self._session.get(self.base + path, timeout=self._ping_timeout, stream=True, allow_redirects=False)
             answer.close()
         except requests.Timeout:
             return 0, f"no answer within {self._ping_timeout:g} s"
@@ -78,8 +91,10 @@ class Client:
             return 0, "nothing answers on the port"
         return answer.status_code, ""
 
-    def wait_until_ready(self, timeout: float, alive: Callable[[], None]) -> float:
-        """Poll /ping until it answers 200; returns the seconds that took. `alive` raises when waiting is in vain.
+    def wait_until_ready(self, timeout: float, alive: Callable[[], None], path: str = hosting.PING_PATH) -> float:
+        """Poll /ping, or another path, until it answers 200; returns the seconds that took.
+
+        `alive` raises when waiting is in vain.
 
         Raises:
             ByocError: not ready within `timeout` seconds; says what the last ping saw.
@@ -88,15 +103,15 @@ class Client:
         start = time.monotonic()
         while True:
             alive()
-            status, why = self.ping()
+            status, why = self.ping(path)
             waited = time.monotonic() - start
             if status == 200:
                 return waited
             if waited >= timeout:
-                seen = f"/ping answers {status}, not 200" if status else why
+                seen = f"{path} answers {status}, not 200" if status else why
                 raise ByocError(
                     f"the endpoint did not become ready within {timeout:.0f} s\n{seen}\n{hosting.ping_failed()}",
-                    hint=f"listen on 0.0.0.0:{hosting.PORT}, not on 127.0.0.1, and answer /ping with 200 (H-10, H-12)",
+                    hint=_READY_HINTS[path],
                 )
             # Quickly at first: most servers are up within a second.
             time.sleep(0.01 if waited < 2 else 0.1 if waited < 30 else 0.5)
@@ -113,13 +128,50 @@ class Client:
 
         """
         sent = {"Content-Type": content_type, "Accept": accept or "*/*"} | dict(headers or {})
-        for name, value in sent.items():
-            if problem := header_problem(name, value):
-                raise UsageError(problem, hint="--header NAME=VALUE")
-        response = self._within_time(lambda: self._post(body, sent))
+        response = self._send(body, sent, hosting.INVOCATIONS_PATH)
         if not 200 <= response.status < 300:
             raise _refused(response)
         return response
+
+    def invoke_async(self, body: bytes, headers: Mapping[str, str]) -> Accepted:
+        """Ask an asynchronous endpoint (H-50): with the location of an input among the headers, or with its bytes.
+
+        Raises:
+            InvocationFailed: it refused, or takes no such requests.
+            MachineError: nothing listens there.
+            UsageError: HTTP has no such header.
+
+        """
+        response = self._send(body, headers, hosting.ASYNC_INVOCATIONS_PATH)
+        given = response.headers
+        if response.status != 202 and invocation.ERROR_HEADER in given:
+            raise _refused(response)
+        if response.status != 202 or asynchronous.OUTPUT_HEADER not in given:
+            raise InvocationFailed(
+                f"{self.base} takes no asynchronous requests\nits answer was {response.status}",
+                hint="byoc serve --async-output FOLDER makes an endpoint that does",
+            )
+        return Accepted(
+            str(json.loads(response.body)["InferenceId"]),
+            given[asynchronous.OUTPUT_HEADER],
+            given.get(asynchronous.FAILURE_HEADER, ""),
+        )
+
+    def reachable(self) -> bool:
+        """Whether somebody answers there, whatever it says."""
+        try:
+            self._session.get(self.base, timeout=self._ping_timeout, stream=True, allow_redirects=False).close()
+        except requests.Timeout:
+            return True
+        except requests.RequestException:
+            return False
+        return True
+
+    def _send(self, body: bytes, headers: Mapping[str, str], path: str) -> Response:
+        for name, value in headers.items():
+            if problem := header_problem(name, value):
+                raise UsageError(problem, hint="--header NAME=VALUE")
+        return self._within_time(lambda: self._post(body, headers, path))
 
     def _within_time(self, post: Callable[[], Response]) -> Response:
         """Wait for the whole answer as long as SageMaker does; requests' own limit is one between two bytes."""
@@ -144,12 +196,12 @@ class Client:
     def _too_late(self) -> InvocationFailed:
         return InvocationFailed(f"no answer within {self._invocation_timeout:g} s\n{hosting.timeout_error()}")
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> Response:
+    def _post(self, body: bytes, headers: Mapping[str, str], path: str) -> Response:
         """Post once: apart from `invoke`, whose error would keep requests' answer and with it the connection."""
         start = time.monotonic()
         try:
             answer = self._session.post(
-                self.base + hosting.INVOCATIONS_PATH,
+                self.base + path,
                 data=body,
                 headers=headers,
                 timeout=self._invocation_timeout,
@@ -205,7 +257,10 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
         what = f"the container answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
     else:
         what = "the local endpoint refused the request"
-    return InvocationFailed(f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}")
+    return InvocationFailed(
+        f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}",
+        hint=response.headers.get(invocation.HINT_HEADER, ""),
+    )
 
 
 def _cause(error: BaseException) -> str:

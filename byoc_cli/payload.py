@@ -6,7 +6,8 @@ import io
 import json
 import mimetypes
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,11 +71,37 @@ def load(source: str, settings: PredictSettings, *, stdin: bytes = b"", content_
     return Payload(body, content_type or settings.content_type or guess(suffix, body), source)
 
 
+def content_type_unread(source: str, settings: PredictSettings, *, content_type: str = "") -> str:
+    """Return the content type of a file that goes as it is, by its name; "" where only a look into it tells."""
+    suffix = Path(source).suffix.lower()
+    if settings.image and not content_type and (suffix in PICTURES or not suffix):
+        return ""
+    return content_type or settings.content_type or CONTENT_TYPES.get(suffix) or mimetypes.types_map.get(suffix, "")
+
+
+def check_file(path: Path) -> Path:
+    """See that a file is there and can be read.
+
+    Raises:
+        UsageError: it is not.
+
+    """
+    with _readable(path):
+        path.open("rb").close()
+    return path
+
+
 def _read(path: Path) -> bytes:
+    with _readable(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder, not a file", hint=f"byoc predict {path}/*")
     try:
-        return path.read_bytes()
+        yield
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no file '{path}'\nlooked in {path.absolute().parent}", hint="byoc predict FILE"

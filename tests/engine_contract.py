@@ -181,7 +181,7 @@ def _of(stream: str, pieces: list[tuple[Stream, bytes]]) -> bytes:
     return b"".join(data for name, data in pieces if name == stream)
 
 
-def _eventually(look: Callable[[], Any], seconds: float = 10.0) -> Any:
+def _eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     end = time.monotonic() + seconds
     while not (seen := look()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -227,7 +227,7 @@ class EngineContract:
         engine.touch(image)
         found = engine.image(image)
         assert found
-        assert abs(found.tagged - time.time()) < 10
+        assert abs(found.tagged - time.time()) < 30
 
     def test_an_image_that_is_not_there_is_none(self, engine: Engine) -> None:
         assert engine.image("byoc-contract/nothing:here") is None
@@ -496,7 +496,7 @@ class EngineContract:
         start = time.monotonic()
         container.stop(1)
         assert container.wait().code == 128 + signal.SIGKILL
-        assert 0.9 < time.monotonic() - start < 5
+        assert 0.9 < time.monotonic() - start < 60
 
     def test_one_that_ended_by_itself_was_not_signalled(self, make: Callable[..., Container]) -> None:
         container = make("fail")
@@ -717,7 +717,7 @@ class EngineContract:
         assert thing.ports == {8080: port}
 
         def ask() -> bytes:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
                 return connection.recv(5)
 
         assert _eventually(ask) == b"hello"

@@ -50,6 +50,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local.gateway.process import Gateway
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.output import prefixed
+from tests.ports import free_port
 
 Program = Callable[["Box"], Generator[tuple[Stream, bytes], None, int | Exit]]
 
@@ -104,7 +105,7 @@ class Box:
         """The port to listen on: for a published one that of 127.0.0.1."""
         return self._ports.get(port, port)
 
-    def wait_for_signal(self, timeout: float = 10.0) -> int:
+    def wait_for_signal(self, timeout: float = 60.0) -> int:
         """Wait until a signal comes; SIGKILL ends the program here."""
         with self._came:
             if not self._came.wait_for(lambda: self.signals, timeout):
@@ -325,7 +326,7 @@ class FakeContainer:
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)
-        self._life.end(5)
+        self._life.end(60)
 
     def _send(self, number: int) -> None:
         if self._life.state == "running":
@@ -471,7 +472,7 @@ class FakeEngine:
         self.specs.append(spec)
         life_id = secrets.token_hex(32)
         mounts, fresh = self._mount(spec)
-        ports = {port: host or _free_port() for port, host in spec.ports.items()}
+        ports = {port: host or free_port() for port, host in spec.ports.items()}
         folder = self._folder(life_id)
         address = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
         for place in ("tmp", "opt/ml"):
@@ -621,12 +622,6 @@ def _thing(thing: Thing, labels: Mapping[str, str], **more: object) -> Thing:
 
 def _image_of(spec: ContainerSpec) -> str:
     return spec.labels.get(IMAGE_LABEL) or spec.image
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def doors(engine: FakeEngine) -> Doors:

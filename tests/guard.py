@@ -98,6 +98,8 @@ def nothing_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if handlers[signal.SIGINT] is signal.SIG_IGN:  # by a shell that runs the tests in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.getbasetemp())
     GUARD.caught.clear()
     GUARD.on = True

@@ -60,7 +60,7 @@ _CODES: Mapping[str, tuple[type[ByocError], str]] = {
     "InvalidObjectState": (ByocError, "it is archived: restore it from S3 Glacier first"),
 }
 # The right that an operation of S3's needs has another name than the operation.
-_ACTIONS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject"}
+_ACTIONS = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "PutObject": "s3:PutObject"}
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 _BEFORE_AWS: Sequence[tuple[tuple[type[BotoCoreError], ...], type[ByocError], str]] = (

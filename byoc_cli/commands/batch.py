@@ -11,8 +11,12 @@ import typer
 
 from byoc_cli.commands import hosted
 from byoc_cli.commands.options import (
+    AcceptOption,
+    ContentTypeOption,
+    EnvFileOption,
     EnvOption,
     ImageArgument,
+    ModelOption,
     Outcome,
     Session,
     environment,
@@ -20,7 +24,9 @@ from byoc_cli.commands.options import (
     refuse,
 )
 from byoc_cli.contract import batch as rules
+from byoc_cli.contract import data_processing
 from byoc_cli.contract.batch import Asked
+from byoc_cli.contract.data_processing import DataProcessing
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 EXAMPLES = """
   byoc batch data.csv --out results --split-type Line --content-type text/csv --assemble-with Line
   byoc batch pictures/ --out results --content-type image/png --max-concurrent 4
+  byoc batch people.csv --out results --split-type Line --content-type text/csv --assemble-with Line \\
+      --input-filter '$[1:]' --join-source Input --output-filter '$[0,-1]'
   byoc batch s3://bucket/records --out results --split-type TFRecord --batch-strategy SingleRecord
 """
 
@@ -44,10 +52,7 @@ def batch(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the .out files go.", show_default=False)
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
-    ] = "",
+    model: ModelOption = "",
     split_type: Annotated[
         str, typer.Option(metavar="None|Line|RecordIO|TFRecord", help="What a record is in a file.")
     ] = "None",
@@ -62,12 +67,8 @@ def batch(
     assemble_with: Annotated[
         str, typer.Option(metavar="None|Line", help="What stands behind each answer: nothing, or a newline.")
     ] = "None",
-    content_type: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type of the requests.", show_default=False)
-    ] = "",
-    accept: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
-    ] = "",
+    content_type: ContentTypeOption = "",
+    accept: AcceptOption = "",
     max_payload_mb: Annotated[
         int | None,
         typer.Option(
@@ -87,7 +88,17 @@ def batch(
             show_default=False,
         ),
     ] = None,
+    input_filter: Annotated[
+        str, typer.Option(metavar="JSONPATH", help="What of a record is sent: $[1:] of CSV, $.features of JSON.")
+    ] = "$",
+    join_source: Annotated[
+        str, typer.Option(metavar="None|Input", help="Input: each record is stored with its answer.")
+    ] = "None",
+    output_filter: Annotated[
+        str, typer.Option(metavar="JSONPATH", help="What of that is stored: $[0,-1], $['id','SageMakerOutput'].")
+    ] = "$",
     env: EnvOption = [],
+    env_file: EnvFileOption = None,
     timeout: Annotated[
         int, typer.Option(metavar="SECONDS", min=1, max=rules.MAX_TIMEOUT_SECONDS, help="Time for an answer.")
     ] = rules.TIMEOUT_SECONDS,
@@ -108,9 +119,12 @@ def batch(
     quotes. With TFRecord and RecordIO the container gets the payload alone with SingleRecord, whole frames with
     MultiRecord. Prints the output folder.
 
+    Filters and join are of CSV and of JSON; a CSV row gets the answer's columns behind its own, a JSON object gets the
+    answer as SageMakerOutput, and another JSON value becomes SageMakerInput beside it.
+
     With --json: the words of DescribeTransformJob (TransformJobName, TransformJobStatus, FailureReason, BatchStrategy,
-    MaxConcurrentTransforms, MaxPayloadInMB, …) and files (input, status, output, records, FailureReason), records,
-    seconds.
+    MaxConcurrentTransforms, MaxPayloadInMB, DataProcessing, …) and files (input, status, output, records,
+    FailureReason), records, seconds.
     """
     from byoc_cli.local.batch import TransformRequest, output_folder, transform
 
@@ -127,7 +141,12 @@ def batch(
     split = _choice(split_type, "--split-type", get_args(rules.SplitType))
     assemble = _choice(assemble_with, "--assemble-with", get_args(rules.AssembleWith))
     _check_headers({"--content-type": content_type, "--accept": accept})
-    variables = environment(env, None, session.console.warn)
+    joined = _choice(join_source, "--join-source", get_args(data_processing.JoinSource))
+    processing = DataProcessing(input_filter, output_filter, joined)
+    refuse(data_processing.problems(processing, content_type, accept, split, assemble))
+    if problem := data_processing.streaming_problem(processing, max_payload_mb):
+        raise UsageError(problem, hint="--max-payload-mb 6")
+    variables = environment(env, env_file, session.console.warn)
     refuse(rules.environment_problems(variables))
     instance, number = hosted.sizes(instance_type, gpus_, "transform")
     source = None if input_.startswith("s3://") else path_of(input_, Path.cwd(), "INPUT")
@@ -147,6 +166,7 @@ def batch(
         accept=accept,
         timeout=timeout,
         retries=retries,
+        processing=processing,
     )
     session.console.log(
         f"transform job {request.hosted.name}: {request.hosted.reference} serve, model "

@@ -33,7 +33,7 @@ def clean(
     left is removed whatever the project: images with its secrets, and temporary folders.
 
     With --json: an object with containers, networks, volumes, images, staging (what a killed byoc left in a run's
-    folder), runs, folders: the names of what was removed.
+    folder, or of an endpoint's models), runs, folders: the names of what was removed.
     """
     from byoc_cli.local import running
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import train_options as options
-from byoc_cli.commands.options import EnvOption, ImageArgument, Outcome, Session
+from byoc_cli.commands.options import EnvFileOption, EnvOption, ImageArgument, Outcome, Session
 from byoc_cli.commands.own_credentials import own_credentials
 from byoc_cli.commands.profiles import AsOption, EntryScriptOption
 from byoc_cli.commands.shell import OnFailureOption, attach_to_failed
@@ -39,7 +39,7 @@ def local_train(
     hyperparam: options.HyperparamOption = [],
     channel: options.ChannelOption = [],
     env: EnvOption = [],
-    env_file: options.EnvFileOption = None,
+    env_file: EnvFileOption = None,
     gpus: options.GpusOption = "",
     instance_type: options.InstanceTypeOption = "",
     instance_count: options.InstanceCountOption = None,

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from byoc_cli.console import Console
+from byoc_cli.console import Console, written
 from byoc_cli.errors import READER_GONE, ByocError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.docker_engine import DockerEngine
     from byoc_cli.engine.types import Image
     from byoc_cli.local.gateway.process import Gateway, Launch
+    from byoc_cli.local.places import ObjectStore, S3Door
     from byoc_cli.project import Project
 
 ImageArgument = Annotated[
@@ -33,6 +34,17 @@ EnvOption = Annotated[
     typer.Option(
         "--env", "-e", metavar="K=V", help="Environment variable; K alone takes it from here.", show_default=False
     ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(metavar="PATH", help="A folder or a model.tar.gz; the last run's without it.", show_default=False),
+]
+EnvFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)]
+ContentTypeOption = Annotated[
+    str, typer.Option(metavar="TYPE", help="Content type of the requests.", show_default=False)
+]
+AcceptOption = Annotated[
+    str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
 ]
 AllOption = Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not only of this one.")]
 
@@ -46,7 +58,13 @@ def _connect() -> DockerEngine:
 def _launch(listener: socket, log: Path) -> Gateway:
     from byoc_cli.local.gateway.process import launch
 
-    return launch(listener, log)
+    return launch(listener, log, "byoc_cli.commands.endpoint_process")
+
+
+def _s3() -> ObjectStore:
+    from byoc_cli.cloud.s3_objects import Objects  # late: --help needs no AWS
+
+    return Objects()
 
 
 @dataclass
@@ -55,6 +73,7 @@ class Doors:
 
     connect: Callable[[], DockerEngine] = _connect
     launch: Launch = _launch
+    s3: S3Door = _s3
 
 
 @dataclass
@@ -160,11 +179,15 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words before `--` as usual."""
         if "--" not in args or all(parameter.name != "command" for parameter in self.params):
-            return super().parse_args(ctx, args)
+            return self._parse(ctx, args)
         at = args.index("--")
-        rest = super().parse_args(ctx, args[:at])
+        rest = self._parse(ctx, args[:at])
         ctx.params["command"] = [*(ctx.params["command"] or ()), *args[at + 1 :]]
         return rest
+
+    def _parse(self, ctx: Any, args: list[str]) -> list[str]:
+        with written():  # --help prints
+            return super().parse_args(ctx, args)
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import hosted
-from byoc_cli.commands.options import Outcome, Session, stdin_bytes
+from byoc_cli.commands.options import AcceptOption, ContentTypeOption, Outcome, Session, stdin_bytes
+from byoc_cli.commands.predict_view import check_json, show, show_json, write
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
 
 if TYPE_CHECKING:
-    from byoc_cli.console import Console
-    from byoc_cli.endpoint import Client, Response
+    from byoc_cli.endpoint import Client
     from byoc_cli.payload import Payload
     from byoc_cli.project import Project
 
-_LOG_SECONDS = 0.1  # an engine writes down a moment later what a container said before it answered
+_SLACK_SECONDS = 5.0  # of many models a local endpoint limits the time: a load is no invocation
+_LOG_SECONDS = 0.3  # an engine writes down a moment later what a container said before it answered
 
 EXAMPLES = """
   byoc predict cat.png
@@ -45,12 +46,8 @@ def predict(
             show_default=False,
         ),
     ] = "",
-    content_type: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type of the request.", show_default=False)
-    ] = "",
-    accept: Annotated[
-        str, typer.Option(metavar="TYPE", help="Content type that is wanted back.", show_default=False)
-    ] = "",
+    content_type: ContentTypeOption = "",
+    accept: AcceptOption = "",
     header: Annotated[
         list[str], typer.Option("--header", "-H", metavar="K=V", help="Another header.", show_default=False)
     ] = [],
@@ -64,13 +61,20 @@ def predict(
     repeat: Annotated[
         int, typer.Option(metavar="N", min=1, help="Send it N times, and say how long that takes.", show_default=False)
     ] = 1,
+    asynchronous: Annotated[
+        bool, typer.Option("--async", help="Ask an asynchronous endpoint, and wait for what it writes.")
+    ] = False,
 ) -> Outcome:
     """Send files to the endpoint and show what it answers.
 
     Pictures become tensors as the project file says ([predict] image); other files go as they are, with the content
     type of their suffix. With no endpoint running and a trained model there, one is started for this and stopped.
 
+    With --async a file may have 1 GB, and s3://BUCKET/KEY is an input, too. The endpoint reads it itself and writes its
+    answer where `byoc serve --async-output` said. -H X-Amzn-SageMaker-InvocationTimeoutSeconds=3600 gives it an hour.
+
     With --json: the response's body, unchanged; for several files, one body a line.
+    With --async and --json: inference_id, output (the URI of the answer), answer (null where it is no JSON).
     With --repeat and --json: requests, p50, p95, p99 (ms), requests_per_second.
     """
     from byoc_cli import payload
@@ -79,10 +83,16 @@ def predict(
     if output:
         _check_output(output, files, repeat)
     headers = _headers(header, target_model)
+    if asynchronous:
+        from byoc_cli.commands.predict_async import Wanted, check_possible, predict_async
+
+        check_possible(target_model, repeat)
+        wanted = Wanted(content_type, accept or project.predict.accept, headers, output)
+        return predict_async(session, project, files, lambda: _client(session, project, url, asynchronous=True), wanted)
     stdin = stdin_bytes() if "-" in files else b""
     payloads = [payload.load(file, project.predict, stdin=stdin, content_type=content_type) for file in files]
     accept = accept or project.predict.accept
-    with _client(session, project, url) as client:
+    with _client(session, project, url, _SLACK_SECONDS if target_model else 0.0) as client:
         if repeat > 1:
             return _repeat(client, payloads, accept, headers, repeat)
         return _each(session, project, client, payloads, accept, headers, output)
@@ -118,7 +128,9 @@ def _headers(given: list[str], target_model: str) -> dict[str, str]:
 
 
 @contextmanager
-def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
+def _client(
+    session: Session, project: Project, url: str, slack: float = 0.0, *, asynchronous: bool = False
+) -> Iterator[Client]:
     """Give a client for the URL, the running endpoint, or one that is started for this; errors get its last lines."""
     from byoc_cli import endpoint
     from byoc_cli.local import hosting as local_hosting
@@ -131,17 +143,19 @@ def _client(session: Session, project: Project, url: str) -> Iterator[Client]:
         if len(found) > 1:
             session.console.log(f"{len(found)} endpoints are running; the newest is asked: {found[0].job}")
         with _with_log(lambda: b"".join(session.engine.container(found[0].id).logs(tail=10)), hint="byoc logs"):
-            yield endpoint.Client(endpoint.url(local_hosting.port_of(found[0]) or 0))
+            url = endpoint.url(local_hosting.port_of(found[0]) or 0)
+            yield endpoint.Client(url, invocation_timeout=hosting.INVOCATION_TIMEOUT_SECONDS + slack)
         return
-    with _temporary(session, project) as client:
+    with _temporary(session, project, asynchronous=asynchronous) as client:
         yield client
 
 
 @contextmanager
-def _temporary(session: Session, project: Project) -> Iterator[Client]:
+def _temporary(session: Session, project: Project, *, asynchronous: bool) -> Iterator[Client]:
     from byoc_cli import endpoint, image_ref
+    from byoc_cli.local import answers
     from byoc_cli.local import hosting as local_hosting
-    from byoc_cli.local.runs import new_job_name
+    from byoc_cli.local.runs import new_job_name, prepare_home
 
     model = local_hosting.model_of(project, "")
     if model is None:
@@ -161,9 +175,10 @@ def _temporary(session: Session, project: Project) -> Iterator[Client]:
         port=0,
         environment=project.serve.environment,
         resources=hosted.resources(session, instance, number),
+        asynchronous=answers.own_config(prepare_home(project)) if asynchronous else None,
     )
     quiet = session.console.muted()
-    with local_hosting.serving(session.engine, project, request, quiet) as (ready, container):
+    with local_hosting.serving(session.engine, project, request, quiet, session.doors.s3) as (ready, container):
         with _with_log(lambda: b"".join(container.logs(tail=10))), closing(endpoint.Client(ready.url)) as client:
             yield client
         session.console.log("stopping the endpoint")
@@ -199,7 +214,8 @@ def _each(
     for sent in payloads:
         if len(sent.body) > hosting.MAX_PAYLOAD_BYTES:
             session.console.warn(
-                f"{sent.source}: {len(sent.body) / 2**20:.1f} MB; SageMaker takes at most 25 MB (H-21)"
+                f"{sent.source}: {len(sent.body) / 2**20:.1f} MB; SageMaker takes at most 25 MB (H-21)",
+                "an asynchronous endpoint takes 1 GB: --async",
             )
         try:
             response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)
@@ -207,69 +223,14 @@ def _each(
             if several:
                 error.message = f"{sent.source}: {error.message}"
             raise
-        _check_json(response, accept)
+        check_json(response, accept)
         if output:
-            _write(session.console, response, output)
+            write(session.console, [response.body], response.content_type, output)
         elif session.console.as_json:
-            _show_json(session.console, response, several=several)
+            show_json(session.console, response, several=several)
         else:
-            _show(session.console, project, sent, response, several=several)
+            show(session.console, project, sent.source, response, several=several)
     return Outcome()
-
-
-def _write(console: Console, response: Response, output: Path) -> None:
-    if str(output) == "-":
-        console.raw(response.body)
-        return
-    try:
-        output.write_bytes(response.body)
-    except OSError as error:
-        raise ByocError(f"the answer cannot be written to {output}\n{error.strerror}", hint="-o FILE") from error
-    console.log(f"{len(response.body):,} bytes of {response.content_type or 'unknown type'}: {output}")
-
-
-def _check_json(response: Response, accept: str) -> None:
-    """See that an answer that says it is JSON (or, saying nothing, was asked to be) is JSON."""
-    from byoc_cli import payload
-    from byoc_cli.endpoint import InvocationFailed
-
-    if "json" in (response.content_type or accept) and "lines" not in response.content_type:
-        try:
-            payload.parse_json(response.body)
-        except ValueError as error:
-            start = response.body[:200].decode(errors="replace")
-            said = response.content_type or "nothing of its type"
-            raise InvocationFailed(
-                f"the answer is not JSON, though it says {said}\n{error}\nit begins: {start}"
-            ) from error
-
-
-def _show_json(console: Console, response: Response, *, several: bool) -> None:
-    from byoc_cli import payload
-
-    if several:
-        console.result(payload.one_line(response.body))
-        return
-    console.raw(response.body)
-    if console.terminal and not response.body.endswith(b"\n"):
-        console.result("")
-
-
-def _show(console: Console, project: Project, sent: Payload, response: Response, *, several: bool) -> None:
-    from byoc_cli import payload
-
-    classes = payload.classes(response.body, project.predict.classes)
-    if several:
-        answer = f"{classes[0][0]}  {classes[0][1]:.2%}" if classes else payload.one_line(response.body)[:200]
-        console.result(f"{sent.source}\t{answer}")
-    elif classes:
-        console.bars(classes[:10])
-    elif (text := payload.pretty(response.body, response.content_type)) is not None:
-        console.result(text.rstrip("\n"))
-    else:
-        kind = response.content_type or "an unknown type"
-        raise ByocError(f"the answer is {len(response.body):,} bytes of {kind}: nothing to print", hint="-o FILE")
-    console.log(f"{response.seconds * 1e3:.1f} ms")
 
 
 def _repeat(client: Client, payloads: list[Payload], accept: str, headers: dict[str, str], repeat: int) -> Outcome:
@@ -280,7 +241,7 @@ def _repeat(client: Client, payloads: list[Payload], accept: str, headers: dict[
         response = client.invoke(sent.body, content_type=sent.content_type, accept=accept, headers=headers)
         if sent.source in unseen:  # one look at each file's answer is enough, and costs little of the rate
             unseen.discard(sent.source)
-            _check_json(response, accept)
+            check_json(response, accept)
         return response.seconds * 1e3
 
     unseen = {sent.source for sent in payloads}

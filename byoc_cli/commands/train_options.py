@@ -40,7 +40,6 @@ ChannelOption = Annotated[
     list[str],
     typer.Option("--channel", "-c", metavar="NAME=PATH[,K=V…]", help=_CHANNEL_HELP, show_default=False),
 ]
-EnvFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="File with K=V lines.", show_default=False)]
 GpusOption = Annotated[
     str,
     typer.Option(

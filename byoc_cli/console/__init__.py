@@ -95,7 +95,7 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print a result for people and for `$(…)`."""
-        with _written():
+        with written():
             self._stdout.write(text + "\n")
             self._stdout.flush()
 
@@ -106,7 +106,7 @@ class Console:
 
     def raw(self, data: bytes) -> None:
         """Print bytes as they are."""
-        with _written():
+        with written():
             self._stdout.flush()
             self._binary(self._stdout).write(data)
             self._binary(self._stdout).flush()
@@ -229,7 +229,7 @@ class Console:
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def written() -> Iterator[None]:
     """Say that a result could not be printed: a full disk, a closed stdout. A reader that is gone is another thing."""
     try:
         yield

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from byoc_cli.contract import hosting
+from byoc_cli.contract.channels import LOCAL_BUCKET
 
 VARIANT = "AllTraffic"
-ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream))?")
+ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)(?:/(invocations|invocations-response-stream|async-invocations))?")
 INVOCATIONS = "invocations"
 RESPONSE_STREAM = "invocations-response-stream"
+ASYNC_INVOCATIONS = "async-invocations"
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
@@ -22,7 +24,10 @@ REQUEST_ID_HEADER = "x-amzn-RequestId"
 ERROR_HEADER = "x-amzn-errortype"
 CAUSE_HEADER = "x-byoc-cause"
 """Beside an error, for `byoc predict`: what happened on this machine, which AWS's own words do not say."""
+HINT_HEADER = "x-byoc-hint"
+"""And what to do about it."""
 
+INFERENCE_ID_HEADER = "X-Amzn-SageMaker-Inference-Id"
 STREAM_ACCEPT_HEADER = "X-Amzn-SageMaker-Accept"
 STREAM_CONTENT_TYPE_HEADER = "X-Amzn-SageMaker-Content-Type"
 
@@ -34,7 +39,7 @@ REQUEST_HEADERS = (
     hosting.TARGET_MODEL_HEADER,
     "X-Amzn-SageMaker-Target-Variant",
     "X-Amzn-SageMaker-Target-Container-Hostname",
-    "X-Amzn-SageMaker-Inference-Id",
+    INFERENCE_ID_HEADER,
     "X-Amzn-SageMaker-Enable-Explanations",
     "X-Amzn-SageMaker-Inference-Component",
     "X-Amzn-SageMaker-Session-Id",
@@ -50,7 +55,8 @@ RESPONSE_HEADERS = (
 
 _LIMITS = (
     (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
-    ("X-Amzn-SageMaker-Inference-Id", "inferenceId", 64),
+    (INFERENCE_ID_HEADER, "inferenceId", 64),
+    (hosting.TARGET_MODEL_HEADER, "targetModel", 1024),
 )
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _MESSAGE_CHARACTERS = 2048
@@ -65,6 +71,7 @@ class ServiceError:
     message: str
     more: Mapping[str, str | int] = field(default_factory=dict)
     cause: str = ""
+    hint: str = ""
 
     @property
     def body(self) -> dict[str, str | int]:
@@ -126,6 +133,67 @@ class Account:
             cause=f"this endpoint's name is {self.endpoint}",
         )
 
+    def wrong_kind(self, *, asynchronous: bool) -> ServiceError:
+        """A request of the other kind than the endpoint's; the service's own words are not documented (H-50)."""
+        kind, wanted = ("asynchronous", "InvokeEndpointAsync") if asynchronous else ("real-time", "InvokeEndpoint")
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} of account {self.number} is {kind}: it is invoked with {wanted}.",
+            cause=f"this endpoint is {kind} (H-50)",
+            hint="byoc predict --async"
+            if asynchronous
+            else "byoc serve --async-output FOLDER makes an asynchronous one",
+        )
+
+    def no_target(self, request_id: str) -> ServiceError:
+        """A call to many models that names none."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Request {request_id} is missing a target model header.",
+            cause="the endpoint serves many models, and the call has no TargetModel",
+        )
+
+    def one_model(self) -> ServiceError:
+        """A call that names a model where there is only one."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Endpoint {self.endpoint} is not a multi-model endpoint and does not support target model header.",
+            {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED"},
+            cause="the call has a TargetModel, and the endpoint serves one model",
+        )
+
+    def no_such_model(self, key: str, cause: str) -> ServiceError:
+        """A TargetModel that is not there."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f"Failed to download model data(bucket: {LOCAL_BUCKET}, key: {key}). Please ensure that there is an object "
+            "located at the URL and that the role passed to CreateModel has permissions to download the model.",
+            cause=cause,
+        )
+
+    def no_archive(self, key: str, cause: str) -> ServiceError:
+        """A TargetModel that is no tar.gz; the words are CreateEndpoint's."""
+        return ServiceError(
+            "ValidationError",
+            400,
+            f'Failed to extract model data archive from URL "s3://{LOCAL_BUCKET}/{key}". Please ensure that the object '
+            "located at the URL is a valid tar.gz archive.",
+            cause=cause,
+        )
+
+    def not_ready(self, cause: str) -> ServiceError:
+        """A model that is still being loaded (H-23); the load goes on."""
+        return ServiceError(
+            "ModelNotReadyException",
+            429,
+            f"Model for endpoint {self.endpoint} variant {VARIANT} is not ready for inference yet.",
+            cause=cause,
+        )
+
 
 def too_large(most: int) -> ServiceError:
     """A request over `most` bytes (H-21): refused before it reaches the service, so there is a status and no code."""
@@ -159,10 +227,16 @@ def header_problem(headers: Mapping[str, str]) -> ServiceError | None:
             constraint = r"Member must satisfy regular expression pattern: \p{ASCII}*"
         else:
             continue
-        shown = value[:200].encode("ascii", "replace").decode()
-        return ServiceError(
-            "ValidationError",
-            400,
-            f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
-        )
+        return invalid(value, member, constraint)
     return None
+
+
+def invalid(value: str, member: str, constraint: str, cause: str = "") -> ServiceError:
+    """Make a ValidationError in the service's words."""
+    shown = value[:200].encode("ascii", "replace").decode()
+    return ServiceError(
+        "ValidationError",
+        400,
+        f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
+        cause=cause,
+    )

@@ -3,6 +3,7 @@
 ROOT = "/opt/ml"
 INPUT = "/opt/ml/input"
 MODEL = "/opt/ml/model"
+MODELS = "/opt/ml/models"  # H-35
 OUTPUT = "/opt/ml/output"
 CHECKPOINTS = "/opt/ml/checkpoints"
 
@@ -20,6 +21,11 @@ UPSTREAM_CONFIG_FILE = "upstreamoutputdataconfig.json"
 METRICS_CONFIG_FILE = "metric-definition-regex.json"
 CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"
 FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
+
+
+def multi_model(name: str) -> str:
+    """Where a model of many is, by the name that the container knows it by (H-35)."""
+    return f"{MODELS}/{name}/model"
 
 
 def channel(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from byoc_cli.engine.docker_rows import exit_of, seconds_of
 from byoc_cli.engine.types import Exit, FileStat, Stream
 
 _REMOVAL_SECONDS = 15
+_OOM_SECONDS = 1.0
 
 
 class DockerContainer:
@@ -109,12 +110,23 @@ class DockerContainer:
     def wait(self) -> Exit:
         with faults.translated():
             self.api.wait(self.id)
-            return exit_of(self.api.inspect_container(self.id)["State"])
+            return self._exit(self.api.inspect_container(self.id))
 
     def exited(self) -> Exit | None:
         with faults.translated():
-            state = self.api.inspect_container(self.id)["State"]
-        return None if state["Status"] in {"created", "running", "paused", "restarting"} else exit_of(state)
+            row = self.api.inspect_container(self.id)
+            ended = row["State"]["Status"] not in {"created", "running", "paused", "restarting"}
+            return self._exit(row) if ended else None
+
+    def _exit(self, row: Mapping[str, Any]) -> Exit:
+        """Read how it ended; an engine may notice a moment after the end that it was memory."""
+        exit_ = exit_of(row["State"])
+        if exit_.code == 137 and row["HostConfig"].get("Memory") and not self._signalled.is_set():
+            deadline = time.monotonic() + _OOM_SECONDS
+            while not exit_.out_of_memory and time.monotonic() < deadline:
+                time.sleep(0.05)
+                exit_ = exit_of(self.api.inspect_container(self.id)["State"])
+        return exit_
 
     def was_signalled(self) -> bool:
         if self._signalled.is_set():
@@ -122,9 +134,9 @@ class DockerContainer:
         with faults.translated():
             row = self.api.inspect_container(self.id)
             # The engine writes a signal down when its sending has returned: a busy one after the container's end. Until
-            # now, then, but for a clock of ours that is another than the engine's: the call waits for a future.
+            # now, then, by its own clock: the call waits for a future.
             since, end = seconds_of(row["Created"]), seconds_of(row["State"]["FinishedAt"])
-            until = max(end + 0.001, min(time.time(), end + 1))
+            until = max(end + 0.001, seconds_of(self.api.info().get("SystemTime", "")))
             kills = self.api.events(  # type: ignore[call-overload] # the API takes fractions, its stubs do not
                 since=f"{since:.6f}",
                 until=f"{until:.6f}",

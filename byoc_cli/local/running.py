@@ -15,6 +15,7 @@ from byoc_cli.engine.types import Engine, Thing
 from byoc_cli.errors import ByocError
 from byoc_cli.local import claims, hosting, labels, runs
 from byoc_cli.local.background import side_by_side
+from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.progress import Progress
 from byoc_cli.local.runs import Run
 from byoc_cli.project import Project
@@ -63,7 +64,7 @@ def stop(engine: Engine, project: Project, name: str, progress: Progress) -> lis
     orphans = dict.fromkeys(thing.job for thing in chosen if thing.kind not in _SERVED and labels.orphaned(thing))
     side_by_side(
         *(partial(_end, engine, project, job, progress) for job in orphans),
-        *(partial(_stop, engine, thing) for thing in chosen if thing.job not in orphans),
+        *(partial(_stop, engine, project, thing) for thing in chosen if thing.job not in orphans),
         abandon=lambda: None,
     )
     return jobs
@@ -75,9 +76,9 @@ def _end(engine: Engine, project: Project, job: str, progress: Progress) -> None
     orphan.end(engine, project, job, progress)
 
 
-def _stop(engine: Engine, thing: Thing) -> None:
+def _stop(engine: Engine, project: Project, thing: Thing) -> None:
     if labels.OWNER_LABEL not in thing.labels or labels.orphaned(thing):
-        hosting.stop(engine, thing)
+        hosting.stop(engine, project, thing)
     else:
         # Its own byoc, which is in the foreground of some shell, collects the artifacts and removes it.
         engine.container(thing.id).stop(_grace(thing.kind))
@@ -104,8 +105,9 @@ class Waste:
 def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | None) -> Waste:
     """Find what is left: ended or orphaned containers, networks and volumes that belong to none that runs, old runs.
 
-    And what a killed byoc staged in a run's folder. Never what a job that runs needs; never the run that `.byoc/latest`
-    points at. What a killed build left, which holds secrets, is of no project and found in any.
+    And what a killed byoc staged in a run's folder, or unpacked for an endpoint. Never what a job that runs needs;
+    never the run that `.byoc/latest` points at. What a killed build left, which holds secrets, is of no project and
+    found in any.
     """
     things = engine.things(project=None if all_projects else project.id) + engine.secret_holders()
     lively = {_whole(thing) for thing in things if alive(thing)}
@@ -116,7 +118,7 @@ def waste(engine: Engine, project: Project, *, all_projects: bool, keep: int | N
     return Waste(
         things=sorted(left, key=lambda thing: order[thing.type]),
         runs=old,
-        staging=_left_staging(project, old, alive_jobs),
+        staging=[*_left_staging(project, old, alive_jobs), *unpacked.left(project, alive_jobs)],
         folders=owner.left_scratch(),
     )
 

@@ -97,6 +97,11 @@ class Run:
         return self.folder / ".staging"
 
     @property
+    def restored(self) -> Path:
+        """The checkpoints of an interrupted attempt, from when those of the next one take their place."""
+        return self.staging / "restored"
+
+    @property
     def metrics(self) -> Path:
         """Every value of every metric."""
         return self.folder / "metrics.csv"

@@ -7,10 +7,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from byoc_cli.local.batch.outputs import held
 from tests.commands import programs
 from tests.commands.conftest import Byoc
 from tests.fakes import FakeEngine
@@ -138,6 +140,38 @@ def test_h58_a_failed_file_fails_the_job_and_the_others_are_there(
     assert image.empty
 
 
+CSV = ("--split-type", "Line", "--assemble-with", "Line", "--content-type", "text/csv")
+
+
+def test_h60_filters_and_join(byoc: Byoc, image: FakeEngine, project: Path) -> None:
+    (project / "people.csv").write_bytes(b"1,ada,x\n2,bob,y\n")
+    words = ("--input-filter", "$[1:]", "--join-source", "input", "--output-filter", "$[0,-1]", "--json")
+    ran = byoc("batch", "people.csv", "--out", "out", *CSV, *words)
+    assert ran.code == 0, ran.stderr
+    assert made(project / "out") == {"people.csv.out": b"1,X\n2,Y\n"}
+    assert ran.data["DataProcessing"] == {"InputFilter": "$[1:]", "OutputFilter": "$[0,-1]", "JoinSource": "Input"}
+
+
+def test_h60_a_container_that_wants_files_streamed(byoc: Byoc, image: FakeEngine, data: Path, project: Path) -> None:
+    words = ("--join-source", "Input", "--env", 'PARAMETERS={"MaxPayloadInMB": 0}')
+    ran = byoc("batch", "in", "--out", "out", *CSV, *words)
+    assert ran.code == 1
+    assert "error: filters and join need whole records, and MaxPayloadInMB 0 streams the file (H-60)" in ran.stderr
+    assert "hint: --max-payload-mb 6" in ran.stderr
+    assert made(project / "out") == {}
+    assert image.empty
+
+
+def test_another_job_writes_to_the_same_folder(byoc: Byoc, image: FakeEngine, data: Path, project: Path) -> None:
+    (project / "out").mkdir()
+    with held(project / "out"):
+        ran = byoc("batch", "in", "--out", "out")
+    assert (ran.code, ran.stdout) == (3, "")
+    assert f"error: another byoc batch writes to {project / 'out'}" in ran.stderr
+    assert image.empty
+    assert byoc("batch", "in", "--out", "out").code == 0
+
+
 def test_a_container_that_dies_ends_the_job(byoc: Byoc, image: FakeEngine, data: Path, project: Path) -> None:
     (data / "b.csv").write_bytes(b"fine\n" * 10 + b"die\n" + b"fine\n" * 10)
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--batch-strategy", "SingleRecord", "--json")
@@ -158,14 +192,14 @@ def test_a_container_that_never_serves(byoc: Byoc, engine: FakeEngine, data: Pat
     assert engine.empty
 
 
-def interrupted(image: FakeEngine, action: object) -> threading.Thread:
-    """Do something once the job's container is asked."""
+def after_the_first_file(project: Path, action: Callable[[], None]) -> threading.Thread:
+    """Do something once a.csv is done, and the container has b.csv."""
 
     def soon() -> None:
-        while not any(thing.running for thing in image.things()):
+        end = time.monotonic() + 60
+        while not (project / "out" / "a.csv.out").exists() and time.monotonic() < end:
             time.sleep(0.01)
-        time.sleep(0.3)
-        action()  # type: ignore[operator]
+        action()
 
     thread = threading.Thread(target=soon)
     thread.start()
@@ -177,7 +211,7 @@ def test_ctrl_c_leaves_neither_half_a_file_nor_a_container(
     byoc: Byoc, image: FakeEngine, data: Path, project: Path, number: int, code: int
 ) -> None:
     (data / "b.csv").write_bytes(b"one\nwait\n")
-    thread = interrupted(image, lambda: os.kill(os.getpid(), number))
+    thread = after_the_first_file(project, lambda: os.kill(os.getpid(), number))
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--batch-strategy", "SingleRecord")
     thread.join()
     assert ran.code == code, ran.stderr
@@ -194,7 +228,7 @@ def test_byoc_stop_ends_it_as_stopped(byoc: Byoc, image: FakeEngine, data: Path,
         kinds.append(thing.kind)
         image.container(thing.id).stop(30)
 
-    thread = interrupted(image, stop)
+    thread = after_the_first_file(project, stop)
     ran = byoc("batch", "in", "--out", "out", "--split-type", "Line", "--batch-strategy", "SingleRecord", "--json")
     thread.join()
     assert (ran.code, kinds) == (1, ["transform"])
@@ -221,6 +255,15 @@ def test_byoc_stop_ends_it_as_stopped(byoc: Byoc, image: FakeEngine, data: Path,
         (["in", "--out", "out", "--retries", "4"], "4 is not in the range 0<=x<=3"),
         (["in", "--out", "out", "--accept", "a\nb"], "--accept: the value has a character that no header may have"),
         (["in", "--out", "out", *(f"--env=V{number}=1" for number in range(17))], "a transform job takes 16 (H-59)"),
+        (["in", "--out", "s3://bucket/out"], "--out s3:/bucket/out: it is a folder of this machine"),
+        (["in", "--out", "/proc"], "--out /proc cannot be written to"),
+        (["in", "--out", "out", "--join-source", "Output"], "--join-source Output: there is no such word"),
+        (["in", "--out", "out", "--input-filter", "$[1:]"], "filters and join need a ContentType of text/csv, app"),
+        (
+            ["in", "--out", "out", *CSV, "--join-source", "Input", "--max-payload-mb", "0"],
+            "need whole records, and Max",
+        ),
+        (["in", "--out", "out", "--env-file", "nowhere"], "--env-file nowhere cannot be read"),
         (["in", "--out", "out", "--model", "nowhere"], "there is no model at 'nowhere'"),
     ],
 )

@@ -139,3 +139,11 @@ def test_a_stdout_that_takes_nothing(tmp_path: Path, redirection: str, code: int
     assert ran.returncode == code
     assert ran.stderr.startswith(said)
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "shell --help"])
+def test_a_full_stdout_takes_no_help_either(words: str) -> None:
+    script = f"{sys.executable} -m byoc_cli {words} >/dev/full"
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    said = "error: the result cannot be written to stdout\nNo space left on device\n\nhint: see where stdout goes\n"
+    assert (ran.returncode, ran.stderr) == (1, said)

@@ -7,7 +7,6 @@ import http.client
 import io
 import os
 import signal
-import socket
 import threading
 import time
 from contextlib import closing
@@ -21,6 +20,7 @@ from byoc_cli.engine.types import Exit
 from tests.commands import programs
 from tests.commands.conftest import Byoc
 from tests.fakes import Box, FakeEngine
+from tests.ports import free_port
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -36,9 +36,7 @@ def image(engine: FakeEngine) -> FakeEngine:
 
 @pytest.fixture
 def port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return str(free_port())
 
 
 @pytest.mark.parametrize(
@@ -172,9 +170,9 @@ def test_h65_a_container_that_needs_more_memory_later(byoc: Byoc, engine: FakeEn
 
 def _ask(port: str, body: bytes) -> int:
     """Send it when the endpoint is ready; gives the answer's status, 0 for none."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
         with closing(connection), contextlib.suppress(OSError):
             connection.request("POST", "/invocations", body)
             if (status := connection.getresponse().status) != 503:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +14,11 @@ import docker
 import pytest
 import requests
 
+from tests import ports
 from tests.integration.world import BYOC, REPOSITORY, Byoc, copied, make_project, nothing_stays
 
 Build = Callable[..., str]
+TRAIN = "byoc local-train --hyperparam train-steps=100"  # of README's example
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +101,8 @@ def project(actor: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that nobody holds now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody holds, and nobody is given by chance."""
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session")
@@ -125,28 +123,42 @@ def cifar10_image() -> str:
     return built.stdout.strip()
 
 
+def _block_of(name: str) -> str:
+    """The code block of README below `<!-- tested: name -->`."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- tested: {re.escape(name)} -->\n```\w+\n(.*?)```", readme, re.DOTALL)
+    assert found, f"README has no block '{name}'"
+    return found[1]
+
+
 @pytest.fixture(scope="session")
-def trained_model(cifar10_image: str, cifar10_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(cifar10_data: Path) -> dict[str, str]:
+    """What each command of README's example printed on stdout."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(BYOC).parent}:{os.environ['PATH']}",
+        "BYOC_PORT": str(ports.free_port()),
+    }
+    said = {}
+    for line in _block_of("container").splitlines():
+        command = line.removeprefix("$ ").partition("  #")[0]
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            cwd=REPOSITORY / "container",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        said[command] = ran.stdout
+    return said
+
+
+@pytest.fixture(scope="session")
+def trained_model(example: dict[str, str]) -> Path:
     """/opt/ml/model of 100 steps on the real data."""
-    folder = tmp_path_factory.mktemp("cifar10")
-    shutil.copy(REPOSITORY / "container" / "byoc.toml", folder)
-    trained = subprocess.run(
-        [
-            BYOC,
-            "local-train",
-            cifar10_image,
-            "--channel",
-            f"training={cifar10_data}",
-            "--hyperparam",
-            "train-steps=100",
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert trained.returncode == 0, trained.stderr
-    return folder / trained.stdout.strip() / "model"
+    return REPOSITORY / "container" / example[TRAIN].strip() / "model"
 
 
 @pytest.fixture
@@ -163,8 +175,16 @@ class Aws:
 
     def operations(self) -> list[str]:
         """Name what was called, in order."""
-        recording = requests.get(f"{self.url}/moto-api/recorder/download-recording", timeout=10).text
+        recording = requests.get(f"{self.url}/moto-api/recorder/download-recording", timeout=60).text
         return re.findall(r"X-Amz-Target\W+\w+\.(\w+)", recording, re.IGNORECASE)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def moto_s_recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where moto records to: it asks when it is imported, by whichever test comes first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path_factory.mktemp("moto") / "recording"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -179,10 +199,9 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def aws(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(moto: str) -> Iterator[Aws]:
     """An AWS with nothing in it, recording."""
-    monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(tmp_path / "recording"))
     for order in ("reset", "recorder/reset-recording", "recorder/start-recording"):
-        requests.post(f"{moto}/moto-api/{order}", timeout=10)
+        requests.post(f"{moto}/moto-api/{order}", timeout=60)
     yield Aws(moto)
-    requests.post(f"{moto}/moto-api/recorder/stop-recording", timeout=10)
+    requests.post(f"{moto}/moto-api/recorder/stop-recording", timeout=60)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from tests.integration.world import BYOC, environment, wait_for
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
+_END = b"\0the end\0"
 
 
 class PseudoTerminal:
@@ -52,7 +52,7 @@ class PseudoTerminal:
         """What is on it, without colours."""
         return _CONTROL.sub("", self._printed.decode(errors="replace"))
 
-    def until(self, text: str, timeout: float = 60) -> None:
+    def until(self, text: str, timeout: float = 120) -> None:
         """Wait until `text` is on it."""
 
         def there() -> bool:
@@ -67,11 +67,14 @@ class PseudoTerminal:
         """Press keys; "\\x03" is Ctrl-C."""
         os.write(self._master, text.encode())
 
-    def end(self, timeout: float = 60) -> int:
+    def end(self, timeout: float = 120) -> int:
         """Wait for byoc's end, and see that it left the terminal as it was."""
         code = self.process.wait(timeout)
         assert termios.tcgetattr(self._slave) == self.mode
-        time.sleep(0.1)  # what it printed last is still on its way
+        # What it printed last is still on its way; a terminal keeps the order.
+        os.write(self._slave, _END)
+        wait_for(lambda: self._printed.endswith(_END))
+        self._printed = self._printed.removesuffix(_END)
         return code
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ PROGRAM = """
 import hashlib, json, os, signal, socket, sys, time, urllib.error, urllib.request
 url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
 def fetch(**headers):
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
         return json.load(answer)
 with open("/opt/ml/input/config/resourceconfig.json") as file:
     host = json.load(file)["current_host"]

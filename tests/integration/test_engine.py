@@ -53,12 +53,6 @@ def _scripts() -> bytes:
     return buffer.getvalue()
 
 
-def _tar_of_nothing() -> bytes:
-    buffer = io.BytesIO()
-    tarfile.open(fileobj=buffer, mode="w").close()
-    return buffer.getvalue()
-
-
 class TestDockerEngine(EngineContract):
     @pytest.fixture(autouse=True)
     def collected(self) -> Iterator[None]:
@@ -91,15 +85,17 @@ class TestDockerEngine(EngineContract):
         config = docker_client.api.inspect_container(make("talk", memory=256 << 20).id)["HostConfig"]
         assert (config["Memory"], config["MemorySwap"]) == (256 << 20, 256 << 20)
 
-    def test_a_signal_is_remembered_when_the_engine_has_forgotten_it(self, make: Callable[..., Container]) -> None:
+    def test_a_signal_is_remembered_when_the_engine_has_forgotten_it(
+        self, make: Callable[..., Container], programs_image: str, docker_client: docker.DockerClient
+    ) -> None:
         """Docker keeps the last 256 events, of all containers; a job may save for 120 s while others come and go."""
         container = make("polite")
         container.start()
         assert next(container.output()) == ("stdout", b"ready\n")
         container.stop(10)
-        empty = _tar_of_nothing()
+        name, _, tag = programs_image.partition(":")
         for _ in range(300):
-            container.put("/tmp", empty)
+            docker_client.api.tag(programs_image, name, tag)
         assert container.was_signalled()
 
     def test_more_memory_than_the_limit_is_told_from_a_kill(self, make: Callable[..., Container]) -> None:

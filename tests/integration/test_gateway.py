@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def detached(byoc: Byoc, project: Path, free_port: int) -> Iterator[dict[str, An
     assert ran.code == 0, ran.stderr
     yield {**ran.json(), "port": free_port}
     assert byoc("stop", cwd=project).code == 0
-    wait_for(lambda: gateways(free_port) == [], 10)
+    wait_for(lambda: gateways(free_port) == [])
 
 
 def gateways(port: int) -> list[int]:
@@ -57,16 +56,13 @@ def sdk(endpoint: str) -> Any:
 
 def test_an_unmodified_sdk_client(detached: dict[str, Any]) -> None:
     client, name = sdk(detached["endpoint"]), detached["name"]
-    answer = client.invoke_endpoint(
-        EndpointName=name, Body=b"1,2", ContentType="text/csv", Accept="application/json", TargetModel="m"
-    )
+    answer = client.invoke_endpoint(EndpointName=name, Body=b"1,2", ContentType="text/csv", Accept="application/json")
     seen = json.loads(answer["Body"].read())
     assert (seen["path"], seen["body"]) == ("/invocations", "1,2")
     assert {key: value for key, value in seen["headers"].items() if key != "Host"} == {
         "Content-Type": "text/csv",
         "Accept": "application/json",
         "Content-Length": "3",
-        "X-Amzn-SageMaker-Target-Model": "m",
     }
     assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
 
@@ -89,43 +85,43 @@ def test_an_unmodified_sdk_client(detached: dict[str, Any]) -> None:
 def test_h45_a_stream(detached: dict[str, Any]) -> None:
     client = sdk(detached["endpoint"])
     answer = client.invoke_endpoint_with_response_stream(
-        EndpointName=detached["name"], Body=b"x", CustomAttributes="stream:0.3"
+        EndpointName=detached["name"], Body=b"x", CustomAttributes="stream"
     )
-    parts = [(event["PayloadPart"]["Bytes"], time.monotonic()) for event in answer["Body"]]
-    assert b"".join(part for part, _ in parts) == b"part 0\npart 1\npart 2\n"
-    assert parts[-1][1] - parts[0][1] > 0.4
+    parts = []
+    for event in answer["Body"]:  # the container waits for a sign after each part
+        parts.append(event["PayloadPart"]["Bytes"])
+        client.invoke_endpoint(EndpointName=detached["name"], Body=b"x", CustomAttributes="go-on")
+    assert parts == [b"part 0\n", b"part 1\n", b"part 2\n"]
     assert answer["ContentType"] == "text/plain"
     client.close()
 
 
 def test_32_clients_lose_nothing(detached: dict[str, Any], byoc: Byoc, project: Path) -> None:
     (process,) = (psutil.Process(pid) for pid in gateways(detached["port"]))
-    counted = [0] * 32
+    early: list[int] = []
     wrong: list[str] = []
-    end = time.monotonic() + 5
+    warm = threading.Barrier(32, lambda: early.append(process.memory_info().rss), timeout=120)
 
     def client(number: int) -> None:
         session = requests.Session()
-        while time.monotonic() < end:
-            body = f"{number}/{counted[number]}".encode() * 20
-            answer = session.post(f"{detached['endpoint']}/invocations", body, timeout=30)
+        for count in range(20):
+            if count == 5:
+                warm.wait()
+            body = f"{number}/{count}".encode() * 20
+            answer = session.post(f"{detached['endpoint']}/invocations", body, timeout=120)
             if answer.status_code != 200 or answer.json()["body"] != body.decode():
                 wrong.append(f"{answer.status_code} {answer.text[:200]}")
-            counted[number] += 1
         session.close()
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(32)]
     for thread in threads:
         thread.start()
-    time.sleep(1)
-    early = process.memory_info().rss
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert min(counted) > 0
-    assert sum(counted) > 200
-    assert process.memory_info().rss - early < 20 << 20, "memory stays flat"
-    assert len(byoc("logs", cwd=project).stdout.splitlines()) >= sum(counted)
+    assert process.memory_info().rss - early[0] < 20 << 20, "memory stays flat"
+    # The engine's log may come a moment later.
+    wait_for(lambda: byoc("logs", cwd=project).stdout.count("invocation echo\n") == 32 * 20)
 
 
 # -- the process of a detached endpoint --------------------------------------------------------------------------------
@@ -135,7 +131,7 @@ def test_it_is_a_process_of_its_own(detached: dict[str, Any], project: Path) -> 
     (pid,) = gateways(detached["port"])
     process = psutil.Process(pid)
     assert os.getsid(pid) == pid
-    assert "byoc_cli.local.gateway" in process.cmdline()
+    assert "byoc_cli.commands.endpoint_process" in process.cmdline()
     files = [Path(file).readlink() for file in Path(f"/proc/{pid}/fd").iterdir() if int(file.name) < 3]
     log = project / ".byoc" / "endpoints" / f"{detached['name']}.log"
     assert sorted(map(str, files)) == sorted(["/dev/null", str(log), str(log)])
@@ -154,7 +150,7 @@ def test_it_is_gone_when_its_container_is(
         container.kill()
     else:
         container.stop(timeout=1)
-    wait_for(lambda: gateways(detached["port"]) == [] and not psutil.pid_exists(pid), 10)
+    wait_for(lambda: gateways(detached["port"]) == [] and not psutil.pid_exists(pid))
     assert byoc("clean", "--yes", cwd=project).code == 0
 
 
@@ -177,16 +173,15 @@ def test_one_that_is_killed_is_seen_and_its_container_can_be_stopped(
 
 def test_it_ends_with_a_byoc_that_is_killed_before_it_was_ready(byoc: Byoc, project: Path, free_port: int) -> None:
     live = byoc.start("serve", "--detach", "--port", str(free_port), "--env", "ACT=unhealthy", cwd=project)
-    wait_for(lambda: len(gateways(free_port)) > 0 and status.word(free_port, name_of(byoc, project)) == "Creating")
+    # Its port is bound before there is a container.
+    wait_for(lambda: byoc("ps", "--json", cwd=project).json() != [])
+    name = byoc("ps", "--json", cwd=project).json()[0]["name"]
+    wait_for(lambda: status.word(free_port, name) == "Creating")
     assert byoc("ps", "--json", cwd=project).json()[0]["state"] == "starting"
     live.send(signal.SIGKILL)
     live.process.wait()
-    wait_for(lambda: gateways(free_port) == [], 10)
+    wait_for(lambda: gateways(free_port) == [])
     assert byoc("stop", cwd=project).code == 0
-
-
-def name_of(byoc: Byoc, project: Path) -> str:
-    return str(byoc("ps", "--json", cwd=project).json()[0]["name"])
 
 
 # -- in the foreground -------------------------------------------------------------------------------------------------
@@ -196,15 +191,15 @@ def test_h24_health_is_said_while_it_serves(byoc: Byoc, project: Path, free_port
     live = byoc.start("serve", "--port", str(free_port), cwd=project)
     live.until("/invocations\n")
     sick = {ACT: "sick:1"}
-    assert requests.post(f"http://127.0.0.1:{free_port}/invocations", b"x", headers=sick, timeout=5).status_code == 200
-    live.until("warning: the endpoint is unhealthy\n/ping answers 503, not 200\n", 10)
+    assert requests.post(f"http://127.0.0.1:{free_port}/invocations", b"x", headers=sick, timeout=60).status_code == 200
+    live.until("warning: the endpoint is unhealthy\n/ping answers 503, not 200\n")
     assert byoc("ps", "--json", cwd=project).json()[0]["state"] == "unhealthy"
-    requests.post(f"http://127.0.0.1:{free_port}/invocations", b"x", headers={ACT: "sick:0"}, timeout=5)
-    live.until("the endpoint is healthy again: /ping answers 200\n", 10)
+    requests.post(f"http://127.0.0.1:{free_port}/invocations", b"x", headers={ACT: "sick:0"}, timeout=60)
+    live.until("the endpoint is healthy again: /ping answers 200\n")
     live.ctrl_c()
-    ran = live.end(20)
+    ran = live.end()
     assert ran.code == 130
-    assert ran.stderr.count("the endpoint is unhealthy") == 1
+    assert ran.stderr.count("the endpoint is unhealthy\n/ping answers 503") == 1
     assert gateways(free_port) == []
 
 
@@ -212,8 +207,8 @@ def test_raw_is_the_container_s_own_port(byoc: Byoc, project: Path, free_port: i
     served = byoc("serve", "--raw", "--detach", "--json", "--port", str(free_port), cwd=project).json()
     url = f"{served['endpoint']}/invocations"
     # No answer is kept: its connection would stay open, and the server waits for that when it is stopped.
-    assert requests.post(url, b"x", headers={"X-Mine": "1"}, timeout=5).json()["headers"]["X-Mine"] == "1"
-    assert requests.post(url, b"x", headers={ACT: "status:418"}, timeout=5).status_code == 418
+    assert requests.post(url, b"x", headers={"X-Mine": "1"}, timeout=60).json()["headers"]["X-Mine"] == "1"
+    assert requests.post(url, b"x", headers={ACT: "status:418"}, timeout=60).status_code == 418
     assert byoc("ps", "--json", cwd=project).json()[0]["port"] == free_port
     assert json.loads(byoc("predict", "-", "--json", cwd=project, stdin="x").stdout)["path"] == "/invocations"
     assert byoc("stop", cwd=project).code == 0
@@ -241,12 +236,9 @@ def test_h70_data_capture(byoc: Byoc, project: Path, free_port: int) -> None:
 
 
 def test_curl_waits_for_nothing(detached: dict[str, Any], tmp_path: Path) -> None:
-    """It asks before it sends a large body, and would wait a second for an answer."""
+    """It asks before it sends a large body, and would wait for an answer."""
     (tmp_path / "body").write_bytes(b"x" * (2 << 20))
-    start = time.monotonic()
-    words = ["curl", "-sS", "-H", "Expect: 100-continue", "--data-binary", f"@{tmp_path}/body"]
-    done = subprocess.run(
-        [*words, f"{detached['endpoint']}/invocations"], capture_output=True, text=True, check=True, timeout=20
-    )
+    words = ["curl", "-sS", "-H", "Expect: 100-continue", "--expect100-timeout", "300", "--data-binary"]
+    words += [f"@{tmp_path}/body", f"{detached['endpoint']}/invocations"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100)
     assert json.loads(done.stdout)["length"] == 2 << 20
-    assert time.monotonic() - start < 0.9

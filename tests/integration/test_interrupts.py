@@ -59,7 +59,7 @@ def test_a_second_ctrl_c_kills(byoc: Byoc, project: Path) -> None:
     job = left(live, project)
     assert job.ran.code == 130
     assert "killing the job\n" in job.ran.stderr
-    assert job.ran.seconds < 30
+    assert job.ran.seconds < 100, "not after 120 s"
     # An interrupted job has a description, too.
     assert job.ran.json() == json.loads((project / ".byoc/runs/job/job.json").read_text())
     description = job.ran.json()
@@ -116,7 +116,7 @@ def test_a_job_that_was_killed_can_be_stopped(byoc: Byoc, project: Path) -> None
 def slow_request(port: int, answers: list[int], seconds: float = 1.5) -> None:
     """Post a request that takes its time; for a thread of its own."""
     headers = {"X-Amzn-SageMaker-Custom-Attributes": f"sleep:{seconds}"}
-    answers.append(requests.post(f"http://127.0.0.1:{port}/invocations", b"x", headers=headers, timeout=30).status_code)
+    answers.append(requests.post(f"http://127.0.0.1:{port}/invocations", b"x", headers=headers, timeout=60).status_code)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -153,8 +153,8 @@ def test_a_signal_stops_a_foreground_endpoint(
     ("words", "shown"),
     [
         (("local-train", "--hyperparam", "act=ignore"), "job byoc-actor-"),
-        (("serve",), "endpoint byoc-actor-"),
-        (("serve", "--detach"), "endpoint byoc-actor-"),
+        (("serve", "--env", "ACT=unhealthy"), "endpoint byoc-actor-"),
+        (("serve", "--env", "ACT=unhealthy", "--detach"), "endpoint byoc-actor-"),
     ],
 )
 def test_a_signal_while_things_are_made(
@@ -164,7 +164,7 @@ def test_a_signal_while_things_are_made(
     live = byoc.start(*words, cwd=project, env={"BYOC_PORT": str(free_port)})
     live.until(shown)
     live.ctrl_c()
-    ran = live.end(timeout=20)
+    ran = live.end(timeout=29)  # not after a grace
     assert (ran.code, ran.stdout) == (130, "")
     assert "error:" not in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -175,7 +175,7 @@ def test_a_signal_while_an_endpoint_starts(byoc: Byoc, project: Path, free_port:
         live = byoc.start("serve", "--port", str(free_port), "--env", "ACT=unhealthy", *words, cwd=project)
         live.until("serving\n")
         live.ctrl_c()
-        ran = live.end(timeout=20)
+        ran = live.end(timeout=29)  # not after a grace
         assert (ran.code, ran.stdout) == (130, ""), ran.stderr
         assert "error:" not in ran.stderr
         assert "Traceback" not in ran.stderr

@@ -289,10 +289,13 @@ def test_no_secret_is_on_disk(looked: Job) -> None:
 # -- what a container prints ------------------------------------------------------------------------------------------
 
 
-def test_what_is_hard_to_pass_on_arrives_unchanged(byoc: Byoc, project: Path) -> None:
-    live = byoc.start("local-train", "--hyperparam", "act=speak", cwd=project)
-    live.until("progress  10%")
-    assert "the last line" not in live.stderr, "live: each piece of a progress bar is seen as it comes"
+def test_what_is_hard_to_pass_on_arrives_unchanged(
+    byoc: Byoc, project: Path, docker_client: docker.DockerClient
+) -> None:
+    live = byoc.start("local-train", "--hyperparam", "act=speak", "--name", "speaking", cwd=project)
+    live.until("progress  10%")  # live: each piece of a progress bar is seen as it comes
+    assert "progress  50%" not in live.stderr
+    give_sign(docker_client, "byoc-speaking", "go-on")
     ran = live.end()
 
     assert ran.code == 0, ran.stderr
@@ -305,7 +308,7 @@ def test_what_is_hard_to_pass_on_arrives_unchanged(byoc: Byoc, project: Path) ->
         b"" + b"x" * 100_000 + b"\n\n\x1b[31mred\x1b[0m\nhalf a line\nthe last line has no newline"
     )
     assert before + interruption + after + b"\n" in live.raw_stderr, "what follows begins on a line of its own"
-    assert ran.seconds < 20, "a long line is not looked at again with each piece"
+    assert ran.seconds < 100, "a long line is not looked at again with each piece"
 
 
 def test_a_hundred_thousand_lines_of_two_streams(byoc: Byoc, project: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import docker
 import pytest
 
 from tests.integration.world import Byoc, Ran, environment, make_project, nothing_stays
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -42,18 +42,12 @@ def endpoint(
     (project / "tensor.npy").write_bytes(b"\x93NUMPY\x00\xff")
     (project / "cat.png").write_bytes(b"\x89PNG and so on")
     with nothing_stays(docker_client, root):
-        served = session_byoc("serve", "--detach", "--json", "--env", "X=1", cwd=project, env={"BYOC_PORT": free()})
+        words = ("serve", "--detach", "--json", "--env", "X=1", "--port", str(free_port()))
+        served = session_byoc(*words, cwd=project)
         assert served.code == 0, served.stderr
         (project / "url").write_text(served.json()["endpoint"])
         yield project
         assert session_byoc("stop", cwd=project).code == 0
-
-
-def free() -> str:
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def answer(body: bytes, content_type: str = "application/json") -> tuple[str, str]:
@@ -80,7 +74,7 @@ def test_files_go_as_they_are_with_their_content_type(byoc: Byoc, endpoint: Path
 def test_options_reach_the_container(byoc: Byoc, endpoint: Path) -> None:
     ran = byoc(
         *("predict", "-", "--json", "--content-type", "application/x-mine", "--accept", "text/csv"),
-        *("--header", "X-Amzn-SageMaker-Custom-Attributes=a=b; c", "-H", "X-Other: 1", "--target-model", "m.tar.gz"),
+        *("--header", "X-Amzn-SageMaker-Custom-Attributes=a=b; c", "-H", "X-Other: 1"),
         cwd=endpoint,
         stdin='{"instances": [1]}',
     )
@@ -88,7 +82,6 @@ def test_options_reach_the_container(byoc: Byoc, endpoint: Path) -> None:
     assert ran.json()["body"] == '{"instances": [1]}'
     assert (headers["Content-Type"], headers["Accept"]) == ("application/x-mine", "text/csv")
     assert headers["X-Amzn-SageMaker-Custom-Attributes"] == "a=b; c"
-    assert headers["X-Amzn-SageMaker-Target-Model"] == "m.tar.gz"
     assert "X-Other" not in headers
     guessed = byoc("predict", "-", "--json", cwd=endpoint, stdin='{"instances": [1]}').json()
     assert guessed["headers"]["Content-Type"] == "application/json"
@@ -188,20 +181,20 @@ def test_a_connection_that_is_closed(byoc: Byoc, endpoint: Path) -> None:
 
 
 def test_a_timeout(endpoint: Path) -> None:
-    """With a second in the place of SageMaker's 60: a minute is too long for a test."""
+    """With two seconds in the place of SageMaker's 60: a minute is too long for a test."""
     script = (
-        "from byoc_cli.contract import hosting; hosting.INVOCATION_TIMEOUT_SECONDS = 1.0\n"
+        "from byoc_cli.contract import hosting; hosting.INVOCATION_TIMEOUT_SECONDS = 2.0\n"
         "from byoc_cli.__main__ import run; run()"
     )
-    words = [sys.executable, "-c", script, "predict", "rows.csv", "--header", f"{ACT}=sleep:2"]
+    words = [sys.executable, "-c", script, "predict", "rows.csv", "--header", f"{ACT}=sleep:4"]
     start = time.monotonic()
     ended = subprocess.run(words, cwd=endpoint, env=environment(), capture_output=True, text=True, check=False)
     ran = Ran(ended.returncode, ended.stdout, ended.stderr)
     assert (ran.code, ran.stdout) == (1, "")
-    assert ran.error.startswith("error: no answer within 1 s\nModelError: ")
+    assert ran.error.startswith("error: no answer within 2 s\nModelError: ")
     assert "Your invocation timed out" in ran.error
     assert "  invocation sleep\n" in ran.error
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50
 
 
 def test_wrong_words(byoc: Byoc, endpoint: Path) -> None:
@@ -210,7 +203,7 @@ def test_wrong_words(byoc: Byoc, endpoint: Path) -> None:
         ((".",), 2, "'.' is a folder, not a file"),
         (("rows.csv", "--header", "x"), 2, "--header x: there is no '='"),
         (("rows.csv", "text.txt", "-o", "x"), 2, "-o takes one response"),
-        (("rows.csv", "--url", f"127.0.0.1:{free()}"), 3, "the connection was refused"),
+        (("rows.csv", "--url", f"127.0.0.1:{free_port()}"), 3, "the connection was refused"),
         (("rows.csv", "--url", "http://no-such-host.invalid"), 3, "http://no-such-host.invalid cannot be reached"),
     ):
         ran = byoc("predict", *words, cwd=endpoint)
@@ -241,11 +234,11 @@ def test_without_an_endpoint_one_is_started_and_stopped(byoc: Byoc, project: Pat
     assert ran.stderr == (
         "no endpoint is running: starting one for this, with the last run's model\nstopping the endpoint\n"
     )
-    assert ran.seconds < 20, "a connection that stays open does not keep the server from ending"
+    assert ran.seconds < 30, "a connection that stays open does not keep the server from ending"
     assert byoc("ps", "--json", cwd=project).json() == []
     failed = byoc("predict", "x.csv", "--header", f"{ACT}=status:500", cwd=project)
     assert failed.code == 1
-    assert failed.seconds < 20
+    assert failed.seconds < 30
     assert "error: the container answered 500" in failed.stderr
     assert "byoc logs" not in failed.stderr, "there is no container any more whose log could be read"
     assert byoc("ps", "--json", cwd=project).json() == []

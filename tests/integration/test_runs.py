@@ -51,7 +51,7 @@ def test_a_job_whose_byoc_was_killed(byoc: Byoc, project: Path) -> None:
     follower.until("training\n")
     live.send(signal.SIGKILL)
     live.end()
-    assert follower.end(timeout=20).stdout == "training\n"
+    assert follower.end().stdout == "training\n"
     ran = byoc("runs", cwd=project)
     assert ran.stdout.splitlines()[1].split()[:2] == ["killed", "Orphaned"]
     assert "hint: byoc clean removes it\n" in ran.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ import docker
 import pytest
 import requests
 
+from tests import ports
 from tests.integration.conftest import Build
 from tests.integration.world import Byoc, make_project, wait_for
 
@@ -46,7 +46,7 @@ def model(tmp_path: Path) -> Path:
 
 def ask(port: int, body: bytes = b"{}") -> dict[str, Any]:
     """Post a request by hand."""
-    return dict(requests.post(f"http://127.0.0.1:{port}/invocations", body, timeout=10).json())
+    return dict(requests.post(f"http://127.0.0.1:{port}/invocations", body, timeout=60).json())
 
 
 def test_detach_predict_and_stop_from_other_shells(
@@ -67,14 +67,13 @@ def test_detach_predict_and_stop_from_other_shells(
     ran = byoc("serve", *words, cwd=project, env={"FROM_HERE": "1", "AWS_ACCESS_KEY_ID": "A" * 20})
 
     assert ran.code == 0, ran.stderr
-    assert ran.seconds < 20
     data = ran.json()
     assert set(data) == {"endpoint", "name", "container", "model", "ready_seconds"}
-    assert requests.get(f"{data['endpoint']}/ping", timeout=5).status_code == 200
-    assert requests.post(f"{data['endpoint']}/invocations", b"x", timeout=5).status_code == 200
+    assert requests.get(f"{data['endpoint']}/ping", timeout=60).status_code == 200
+    assert requests.post(f"{data['endpoint']}/invocations", b"x", timeout=60).status_code == 200
     assert data["endpoint"] == f"http://127.0.0.1:{free_port}"
     assert (data["container"], data["model"]) == (f"byoc-{data['name']}", str(model))
-    assert 0 < data["ready_seconds"] < 10
+    assert 0 < data["ready_seconds"] < ran.seconds
 
     # What the container sees: `IMAGE serve`, the model, nothing writable in it, no credentials.
     predicted = json.loads(byoc("predict", "-", "--json", cwd=project, stdin="hello").stdout)
@@ -160,9 +159,7 @@ def test_two_endpoints_on_two_ports_and_a_taken_one(byoc: Byoc, project: Path, f
         f"error: port {free_port} is taken\nby the endpoint '{first['name']}' of {project}\n\n"
         "hint: choose another one with --port\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        other_port = int(probe.getsockname()[1])
+    other_port = ports.free_port()
     second = byoc("serve", "--detach", "--json", cwd=project, env={"BYOC_PORT": str(other_port)}).json()
     assert second["endpoint"] == f"http://127.0.0.1:{other_port}"
     assert {row["name"] for row in byoc("ps", "--json", cwd=project).json()} == {first["name"], second["name"]}
@@ -211,25 +208,22 @@ def test_a_server_that_dies_at_start_is_reported_at_once(
         "  starting\nexit code 1\n"
     )
     assert "SageMaker would say: CannotStartContainerError" in ran.error
-    assert ran.seconds < 60, "not after the start-up time of 480 s"
+    assert ran.seconds < 400, "not after the start-up time of 480 s"
 
 
-@pytest.mark.parametrize(
-    ("act", "said"),
-    [
-        ("unhealthy", "/ping answers 503, not 200"),
-        ("loopback", "nothing answers on the port"),
-    ],
-)
-def test_a_server_that_never_becomes_ready(byoc: Byoc, project: Path, free_port: int, act: str, said: str) -> None:
-    ran = byoc(
-        *("serve", "--port", str(free_port), "--startup-timeout", "2", "--env", f"ACT={act}", "--detach"), cwd=project
-    )
-    assert (ran.code, ran.stdout) == (1, "")
-    assert ran.error.startswith(f"error: the endpoint did not become ready within 2 s\n{said}\n")
-    assert "did not pass the ping health check" in ran.error
-    assert "its last lines:\n  serving\n" in ran.error
-    assert "hint: listen on 0.0.0.0:8080, not on 127.0.0.1, and answer /ping with 200" in ran.error
+def test_a_server_that_never_becomes_ready(byoc: Byoc, project: Path) -> None:
+    """Side by side: each needs time enough to begin."""
+    waiting = {}
+    for act in ("unhealthy", "loopback"):
+        words = ("--port", str(ports.free_port()), "--startup-timeout", "5", "--env", f"ACT={act}", "--detach")
+        waiting[act] = byoc.start("serve", *words, cwd=project)
+    for act, said in (("unhealthy", "/ping answers 503, not 200"), ("loopback", "nothing answers on the port")):
+        ran = waiting[act].end()
+        assert (ran.code, ran.stdout) == (1, "")
+        assert ran.error.startswith(f"error: the endpoint did not become ready within 5 s\n{said}\n")
+        assert "did not pass the ping health check" in ran.error
+        assert "its last lines:\n  serving\n" in ran.error
+        assert "hint: listen on 0.0.0.0:8080, not on 127.0.0.1, and answer /ping with 200" in ran.error
 
 
 def test_an_image_without_serve(byoc: Byoc, build: Build, tmp_path: Path, free_port: int) -> None:
@@ -258,7 +252,7 @@ def serving(byoc: Byoc, project: Path, free_port: int) -> Iterator[Any]:
 
 def test_a_container_that_dies_while_it_serves(byoc: Byoc, project: Path, serving: Any) -> None:
     failed = byoc("predict", "-", "--header", "X-Amzn-SageMaker-Custom-Attributes: die", cwd=project, stdin="x")
-    ran = serving.end(timeout=20)
+    ran = serving.end()
     assert failed.code == 1
     assert failed.error.startswith("error: the container closed the connection without an answer\n")
     assert ran.code == 1
@@ -268,7 +262,7 @@ def test_a_container_that_dies_while_it_serves(byoc: Byoc, project: Path, servin
 
 def test_a_foreground_endpoint_that_is_stopped_elsewhere(byoc: Byoc, project: Path, serving: Any) -> None:
     assert byoc("stop", cwd=project).code == 0
-    ran = serving.end(timeout=20)
+    ran = serving.end()
     assert ran.code == 0, ran.stderr
     assert "error" not in ran.stderr
     wait_for(lambda: byoc("ps", "--json", cwd=project).json() == [])

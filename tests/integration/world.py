@@ -93,7 +93,7 @@ class Live:
         """The same, as bytes."""
         return self._stderr.read_bytes()
 
-    def until(self, text: str, timeout: float = 60) -> None:
+    def until(self, text: str, timeout: float = 120) -> None:
         """Wait until it printed `text`."""
 
         def there() -> bool:
@@ -112,7 +112,7 @@ class Live:
         """Send a signal to byoc alone, as `kill` does."""
         self.process.send_signal(number)
 
-    def end(self, timeout: float = 60) -> Ran:
+    def end(self, timeout: float = 120) -> Ran:
         """Wait for its end."""
         code = self.process.wait(timeout)
         return Ran(code, self.stdout, self.stderr, time.monotonic() - self._start)
@@ -163,7 +163,7 @@ class Byoc:
                 live.process.wait()
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 30, why: Callable[[], str] = str) -> None:
+def wait_for(condition: Callable[[], bool], timeout: float = 60, why: Callable[[], str] = str) -> None:
     """Look again and again, quickly."""
     end = time.monotonic() + timeout
     while not condition():
@@ -184,7 +184,7 @@ def inventory(client: docker.DockerClient, root: Path) -> Inventory:
     everything = bool(os.environ.get("CI"))
 
     def counted(row: Mapping[str, Any]) -> bool:
-        return everything or str((row.get("Labels") or {}).get(LABEL, "")).startswith(str(root))
+        return everything or str((row.get("Labels") or {}).get(LABEL, "")).startswith(f"{root}/")
 
     return (
         {row["Names"][0] for row in client.api.containers(all=True) if counted(row)},
@@ -210,7 +210,7 @@ def nothing_stays(client: docker.DockerClient, root: Path) -> Iterator[None]:
     def left() -> list[list[str]]:
         return [sorted(now - then) for now, then in zip(inventory(client, root), before, strict=True)]
 
-    wait_for(lambda: not any(left()), 5, lambda: f"left behind (containers, networks, volumes): {left()}")
+    wait_for(lambda: not any(left()), 60, lambda: f"left behind (containers, networks, volumes): {left()}")
 
 
 # -- projects ---------------------------------------------------------------------------------------------------------

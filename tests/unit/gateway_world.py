@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.thread import ThreadGateway
+from byoc_cli.local.places import S3Door
 from tests.fakes import Told
 from tests.unit.test_endpoint import Answer, Server
 
@@ -24,7 +25,7 @@ NAME = "my-endpoint"
 class World:
     """`server` is the container; `url` is where the local endpoint answers, `told` what it said."""
 
-    def __init__(self, server: Server, settings: Settings, *, ready: bool = True) -> None:
+    def __init__(self, server: Server, settings: Settings, *, ready: bool = True, s3: S3Door | None = None) -> None:
         self.server = server
         self.told = Told()
         self._clients: list[Any] = []
@@ -32,7 +33,7 @@ class World:
         listener.bind(("127.0.0.1", 0))
         self.port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.gateway = ThreadGateway(listener, self.told)
+        self.gateway = ThreadGateway(listener, self.told, s3)
         self.gateway.begin(settings, "")
         if ready:
             self.gateway.ready()
@@ -64,11 +65,14 @@ class World:
 
 
 @contextmanager
-def world(*, ready: bool = True, **changes: Any) -> Iterator[World]:
+def world(
+    answer: Answer | None = None, *, ready: bool = True, s3: S3Door | None = None, **changes: Any
+) -> Iterator[World]:
     """A local endpoint that pings when the test is over, unless `changes` of its settings say otherwise."""
     server = Server()
+    server.answers = [answer] if answer else server.answers
     settings = replace(Settings(NAME, f"127.0.0.1:{server.http.server_port}"), **({"ping_interval": 3600.0} | changes))
-    made = World(server, settings, ready=ready)
+    made = World(server, settings, ready=ready, s3=s3)
     try:
         yield made
     finally:
@@ -89,8 +93,14 @@ def on(path: str, answer: Answer) -> Answer:
     return either
 
 
-def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: str = "text/plain") -> Answer:
-    """Answer in chunks, each flushed; without an `end` it is broken off."""
+def chunked(
+    *parts: bytes,
+    pause: float = 0.0,
+    end: bool = True,
+    content_type: str = "text/plain",
+    go_on: Callable[[], bool] = lambda: True,
+) -> Answer:
+    """Answer in chunks, each flushed; without an `end`, or when not told to `go_on` after one, it is broken off."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
@@ -102,7 +112,9 @@ def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: s
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             handler.wfile.flush()
             time.sleep(pause)
-        if end:
+            if not go_on():
+                break
+        if end and part == parts[-1]:
             handler.wfile.write(b"0\r\n\r\n")
         else:
             handler.close_connection = True
@@ -110,7 +122,7 @@ def chunked(*parts: bytes, pause: float = 0.0, end: bool = True, content_type: s
     return answer
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until it holds; says whether it came to be."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -206,7 +206,7 @@ def test_a_host_that_is_stuck_ends_after_a_stop(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "inside\n"
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert stderr == "error: the others do not answer\n"

@@ -114,9 +114,11 @@ class FakeModel:
         self.sizes: list[int] = []
         self.permit = threading.Event()
         self.permit.set()
+        self.asked = threading.Event()
 
     def __call__(self, images: np.ndarray) -> Predictions:
-        self.permit.wait(10)
+        self.asked.set()
+        self.permit.wait(60)
         self.sizes.append(len(images))
         if (images < 0).any():
             raise ValueError("a negative picture")
@@ -135,7 +137,7 @@ def test_what_queues_up_becomes_one_batch() -> None:
         batcher = Batcher(model)
         model.permit.clear()
         waiting = [asyncio.create_task(batcher.predict(picture(0)))]
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(model.asked.wait, 60)
         waiting += [asyncio.create_task(batcher.predict(picture(value))) for value in range(1, MAX_BATCH + 3)]
         await asyncio.sleep(0.05)
         model.permit.set()

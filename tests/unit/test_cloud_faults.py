@@ -158,7 +158,10 @@ def test_a_denial_that_names_nothing_names_the_operation() -> None:
     assert '"Action": "*:PutImage"' in translated(answer("AccessDenied", "no", "PutImage")).hint
 
 
-@pytest.mark.parametrize(("operation", "action"), [("ListObjectsV2", "s3:ListBucket"), ("GetObject", "s3:GetObject")])
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [("ListObjectsV2", "s3:ListBucket"), ("GetObject", "s3:GetObject"), ("PutObject", "s3:PutObject")],
+)
 def test_a_denial_of_s3_names_the_right_and_what_it_is_for(operation: str, action: str) -> None:
     with pytest.raises(MachineError) as caught, faults.translated("x", "arn:aws:s3:::b/k"):
         raise answer("AccessDenied", "Access Denied", operation)

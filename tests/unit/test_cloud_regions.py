@@ -14,7 +14,7 @@ from byoc_cli.errors import ByocError
 
 
 def test_each_region_has_its_own_end() -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
 
     def one(region: str, _: Stop) -> str:
         together.wait()  # both are under way at once

@@ -202,7 +202,7 @@ def test_colour_on_a_terminal_means_nothing_more(environment: dict[str, str], co
         "Console().error(ByocError('it failed', hint='try that'))"
     )
     whole = {**os.environ, "TERM": "xterm", **environment}
-    subprocess.run([sys.executable, "-c", code], stderr=inner, env=whole, check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", code], stderr=inner, env=whole, check=True, timeout=60)
     os.close(inner)
     seen = os.read(outer, 10_000)
     os.close(outer)

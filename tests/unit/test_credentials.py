@@ -40,7 +40,7 @@ def given() -> Mapping[str, str]:
 
 def get(environment: Mapping[str, str], path: str = "", **headers: str) -> tuple[int, Any]:
     url = urlsplit(environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
-    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=5)
+    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=60)
     try:
         connection.request("GET", path or url.path, headers=headers)
         answer = connection.getresponse()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import psutil
 import pytest
 
 from byoc_cli.endpoint import Client, InvocationFailed, url
@@ -46,7 +47,7 @@ class Server:
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self)
 
-            do_GET = do_POST = handle_any  # noqa: N815 - the names of the base class
+            do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names of the base class
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
                 pass
@@ -91,7 +92,7 @@ def test_an_answer_comes_back_whole(server: Server) -> None:
     server.answers = [reply(201, b"\x00\xff", "application/x-npy")]
     response = server.client.invoke(b"body", content_type="text/csv", accept="x/y", headers={"X-Mine": "1"})
     assert (response.status, response.body, response.content_type) == (201, b"\x00\xff", "application/x-npy")
-    assert 0 < response.seconds < 5
+    assert 0 < response.seconds < 60
     what, headers = server.asked[0]
     assert what == "POST /invocations"
     assert (headers["Content-Type"], headers["Accept"], headers["X-Mine"]) == ("text/csv", "x/y", "1")
@@ -176,6 +177,19 @@ def test_nobody_there_is_the_machine_s_fault(nobody: Client) -> None:
     assert caught.value.hint == "byoc serve"
 
 
+def eventually_closed(server: Server) -> None:
+    """Wait until the end of a connection has come to us."""
+
+    def came() -> bool:
+        closed = [each for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_CLOSE_WAIT]
+        return any(each.raddr.port == server.http.server_port for each in closed)
+
+    deadline = time.monotonic() + 60
+    while not came():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
 def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(server: Server) -> None:
     def once(handler: BaseHTTPRequestHandler) -> None:
         reply()(handler)
@@ -183,7 +197,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(server: Serv
 
     server.answers = [once, reply(200, b"again")]
     server.client.invoke(b"", content_type="text/csv")
-    time.sleep(0.1)  # until the end of the connection has come
+    eventually_closed(server)
     assert server.client.invoke(b"", content_type="text/csv").body == b"again"
 
 
@@ -301,7 +315,7 @@ def test_waiting_ends_at_once_when_the_container_is_dead(nobody: Client) -> None
     start = time.monotonic()
     with pytest.raises(ByocError, match="it is dead"):
         nobody.wait_until_ready(480, alive)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 100
 
 
 def sleep(handler: BaseHTTPRequestHandler) -> None:
@@ -324,7 +338,7 @@ def trickle(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
-    for _ in range(40):
+    for _ in range(1000):
         handler.wfile.write(b" ")
         time.sleep(0.05)
     handler.close_connection = True
@@ -332,7 +346,7 @@ def trickle(handler: BaseHTTPRequestHandler) -> None:
 
 def slow_headers(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
-    for number in range(40):
+    for number in range(1000):
         handler.send_header(f"X-{number}", "")
         handler.flush_headers()
         time.sleep(0.05)
@@ -347,5 +361,5 @@ def test_h20_the_limit_is_for_the_whole_answer(server: Server, answer: Answer) -
     start = time.monotonic()
     with pytest.raises(InvocationFailed, match=r"no answer within 0\.4 s\n.*Your invocation timed out"):
         client.invoke(b"{}", content_type="application/json")
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 25
     client.close()

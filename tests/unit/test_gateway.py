@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -37,7 +38,7 @@ def local() -> Iterator[World]:
 
 def post(local: World, body: object = b"x", path: str = "/invocations", **headers: str) -> requests.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(local.url + path, data=body, headers=named, timeout=20)  # type: ignore[arg-type]
+    return requests.post(local.url + path, data=body, headers=named, timeout=60)  # type: ignore[arg-type]
 
 
 # -- what gets through -------------------------------------------------------------------------------------------------
@@ -48,7 +49,6 @@ def test_h16_of_a_call_s_headers_the_documented_ones_arrive_and_nothing_else(loc
         "Content-Type": "text/csv",
         "Accept": "application/json",
         "X-Amzn-SageMaker-Custom-Attributes": "a=b; c",
-        "X-Amzn-SageMaker-Target-Model": "m.tar.gz",
         "X-Amzn-SageMaker-Target-Variant": "AllTraffic",
         "X-Amzn-SageMaker-Target-Container-Hostname": "second",
         "X-Amzn-SageMaker-Inference-Id": "id-1",
@@ -57,7 +57,7 @@ def test_h16_of_a_call_s_headers_the_documented_ones_arrive_and_nothing_else(loc
         "X-Amzn-SageMaker-Session-Id": "NEW_SESSION",
     }
     cut = {"X-Mine": "1", "Cookie": "a=b", "Authorization": "secret", "User-Agent": "me", "Accept-Encoding": "gzip"}
-    answer = requests.post(local.url + "/invocations", b"1,2", headers=passed | cut, timeout=5)
+    answer = requests.post(local.url + "/invocations", b"1,2", headers=passed | cut, timeout=60)
     assert answer.json() == {"ok": True}
     (came,) = local.invocations
     assert came == passed | {"Host": f"127.0.0.1:{local.server.http.server_port}", "Content-Length": "3"}
@@ -116,7 +116,7 @@ def test_h15_bodies_arrive_whole_and_with_their_length(local: World, size: int, 
 
 
 def test_a_client_that_asks_first_is_told_to_go_on(local: World) -> None:
-    with socket.create_connection(("127.0.0.1", local.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", local.port), timeout=60) as raw:
         raw.sendall(
             b"POST /invocations HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n"
             b"Connection: close\r\n\r\n"
@@ -253,7 +253,7 @@ def test_a_container_that_is_not_there_is_not_available(local: World) -> None:
 
 def test_other_paths_are_no_operations(local: World) -> None:
     for method, path in (("GET", "/invocations"), ("POST", "/"), ("GET", "/models"), ("DELETE", f"/endpoints/{NAME}")):
-        got = requests.request(method, local.url + path, timeout=5)
+        got = requests.request(method, local.url + path, timeout=60)
         assert (got.status_code, got.headers["x-amzn-errortype"]) == (404, "UnknownOperationException")
     assert local.invocations == []
 
@@ -283,11 +283,11 @@ def test_predict_s_client_says_what_happened_here_and_there(local: World) -> Non
 def test_ping_is_the_container_s(local: World) -> None:
     for code in (200, 204, 503):
         local.server.answers = [reply(code, b"")]
-        assert requests.get(f"{local.url}/ping", timeout=5).status_code == code
-        assert requests.post(f"{local.url}/ping", timeout=5).status_code == code
+        assert requests.get(f"{local.url}/ping", timeout=60).status_code == code
+        assert requests.post(f"{local.url}/ping", timeout=60).status_code == code
     assert local.server.asked[-1][0] == "POST /ping"
     local.server.answers = [drop]
-    assert requests.get(f"{local.url}/ping", timeout=5).status_code == 503
+    assert requests.get(f"{local.url}/ping", timeout=60).status_code == 503
 
 
 def test_nobody_is_let_through_before_it_is_ready() -> None:
@@ -303,7 +303,7 @@ def test_nobody_is_let_through_before_it_is_ready() -> None:
 
 
 def test_h24_pings_go_on_and_what_changes_is_said_once() -> None:
-    with world(ping_interval=0.05, ping_timeout=0.5) as local:
+    with world(ping_interval=0.05, ping_timeout=30) as local:
         assert eventually(lambda: len(local.server.asked) > 3)
         assert {headers["User-Agent"] for _, headers in local.server.asked} == {"AHC/2.0"}
         local.server.answers = [reply(503)]
@@ -359,13 +359,14 @@ def test_h13_a_connection_that_takes_long_is_said_once() -> None:
 
 
 def test_h45_a_streamed_answer_comes_as_it_is_made(local: World) -> None:
-    local.server.answers = [chunked(b"one", b"two", b"three", pause=0.2)]
-    start = time.monotonic()
-    with requests.post(f"{local.url}/invocations", b"x", stream=True, timeout=5) as answer:
-        parts = [(part, time.monotonic() - start) for part in answer.iter_content(None)]
-    assert [part for part, _ in parts] == [b"one", b"two", b"three"]
-    assert parts[0][1] < 0.19
-    assert parts[-1][1] > 0.39
+    read = threading.Semaphore(0)
+    local.server.answers = [chunked(b"one", b"two", b"three", go_on=lambda: read.acquire(timeout=30))]
+    parts = []
+    with requests.post(f"{local.url}/invocations", b"x", stream=True, timeout=60) as answer:
+        for part in answer.iter_content(None):  # the container waits until each is here
+            parts.append(part)
+            read.release()
+    assert parts == [b"one", b"two", b"three"]
 
 
 def test_h46_a_streamed_answer_that_breaks_breaks_here_too(local: World) -> None:

@@ -28,7 +28,7 @@ def send(number: int) -> None:
 
 
 def wait_for(event: threading.Event) -> None:
-    assert event.wait(5)
+    assert event.wait(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

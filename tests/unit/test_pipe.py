@@ -26,7 +26,7 @@ from byoc_cli.local.channels.pipe import PipeFeeder
 
 T = TypeVar("T")
 MIB = 1 << 20
-PROMPT_SECONDS = 0.2
+PROMPT_SECONDS = 0.9  # close gives up after a second
 
 
 class Feed(Protocol):
@@ -97,7 +97,7 @@ def beside(call: Callable[[], T]) -> Callable[[], T]:
     thread.start()
 
     def result() -> T:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "it hangs"
         return given[0]
 
@@ -110,7 +110,7 @@ def read(path: Path) -> bytes:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.001)
@@ -187,7 +187,7 @@ def test_a_process_reads(data: Path, feed: Feed, made: Callable[[bytes], Path]) 
     content = noise(3 * MIB)
     feed(made(content))
     command = "cat training_0; head -c 5 training_1; cat training_2"
-    printed = subprocess.run(["sh", "-c", command], cwd=data, stdout=subprocess.PIPE, timeout=20, check=True).stdout
+    printed = subprocess.run(["sh", "-c", command], cwd=data, stdout=subprocess.PIPE, timeout=60, check=True).stdout
     assert printed == content + content[:5] + content
 
 
@@ -207,7 +207,7 @@ def test_a_host_without_objects_gives_the_end_and_does_not_spin(data: Path, feed
     assert [read(data / f"training_{epoch}") for epoch in range(3)] == [b""] * 3
     cpu = time.process_time()
     time.sleep(0.5)
-    assert time.process_time() - cpu < 0.1
+    assert time.process_time() - cpu < 0.2
     assert (feeder.epochs, feeder.error) == (3, "")
 
 

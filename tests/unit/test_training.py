@@ -220,7 +220,7 @@ def test_secrets_are_in_the_container_and_in_no_file(world: World) -> None:
 
 
 def test_two_jobs_of_one_project_at_the_same_time(world: World) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
 
     def meet(box: Box) -> Printed:
         together.wait()

@@ -222,7 +222,7 @@ def test_checkpoints_are_handed_back_when_a_spot_instance_is_interrupted(world: 
 
     world.told = When(b"again", engine_fails)
     with pytest.raises(Interrupted):
-        world.train(program, checkpoints=own, interrupt_after=0.1)
+        world.train(program, checkpoints=own, interrupt_after=0.8)
     assert (own / "step").read_text() == "1"
     assert world.engine.empty
 
@@ -279,6 +279,39 @@ def test_stop_ends_an_orphan_as_its_byoc_would_have(world: World, dead_owner: st
     assert described["TrainingTimeInSeconds"] == pytest.approx(60, abs=5)
     assert described["ModelArtifacts"] == {"S3ModelArtifacts": run.model_tar.as_uri()}
     assert not run.staging.exists()
+
+
+@pytest.mark.parametrize("began_with", ["the user's", "an attempt's", "an attempt's, moved"])
+def test_t52_of_an_orphan_s_checkpoints_an_old_copy_does_not_win(
+    world: World, tmp_path: Path, dead_owner: str, began_with: str
+) -> None:
+    run = orphan(world, dead_owner, 2)
+    folder = {"the user's": tmp_path / "my own", "an attempt's": run.checkpoints}.get(began_with, run.restored)
+    for place in (
+        folder,
+        *(run.of_host(host).checkpoints for host in ("algo-1", "algo-2") if folder == run.checkpoints),
+    ):
+        place.mkdir(parents=True)
+        for name in ("old", "algo-1", "algo-2"):
+            (place / name).write_text("0")
+    described = run.describe()
+    if began_with == "the user's":
+        described["CheckpointConfig"] = {"S3Uri": folder.as_uri()}
+        run.checkpoints.mkdir()
+        (run.checkpoints / "half").write_text("of a byoc that was killed while it collected")
+    else:
+        described["SecondaryStatusTransitions"] = [{"Status": "Restarting"}, {"Status": "Training"}]
+    run.write_description(described)
+    for host, other in (("algo-1", "algo-2"), ("algo-2", "algo-1")):
+        inside = world.engine.container(f"byoc-lost-{host}").inside(paths.CHECKPOINTS)
+        (inside / host).write_text("0+1")
+        (inside / other).write_text("0")
+    (world.engine.container("byoc-lost-algo-2").inside(paths.CHECKPOINTS) / "old").write_text("0")  # algo-1 removed it
+    assert running.stop(world.engine, world.project, "lost", world.told) == ["lost"]
+    left = {path.name: path.read_text() for path in run.checkpoints.iterdir()}
+    assert left == {"algo-1": "0+1", "algo-2": "0+1"}
+    assert not [text for text, _ in world.told.warnings if "checkpoints" in text]
+    assert world.engine.empty
 
 
 def test_an_orphan_whose_run_is_gone_is_only_removed(world: World, dead_owner: str) -> None:

@@ -54,7 +54,7 @@ def waiting(code: int = 0, says: bytes = b"ready\n") -> Program:
 
 def after(event: threading.Event, program: Program) -> Program:
     def later(box: Box) -> Printed:
-        assert event.wait(10)
+        assert event.wait(60)
         return (yield from program(box))
 
     return later
@@ -283,7 +283,7 @@ def counting(stop_at: int) -> Program:
 
 
 def test_t54_a_spot_instance_is_interrupted_and_starts_again_with_the_checkpoints(world: World) -> None:
-    description = world.train(counting(3), interrupt_after=0.3)
+    description = world.train(counting(3), interrupt_after=0.8)
     assert [transition["Status"] for transition in description["SecondaryStatusTransitions"]] == [
         *("Starting", "Downloading", "Training", "Interrupted"),
         *("Restarting", "Downloading", "Training", "Uploading", "Completed"),

@@ -1,10 +1,10 @@
-"""Batch transform on this machine: files in, `.out` files out (H-55 to H-59)."""
+"""Batch transform on this machine: files in, `.out` files out (H-55 to H-60)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 from byoc_cli.contract import batch
 from byoc_cli.contract.batch import Asked, AssembleWith, Parameters, SplitType
+from byoc_cli.contract.data_processing import DataProcessing, Processor, streaming_problem
 from byoc_cli.engine.types import Container, Engine
-from byoc_cli.errors import ByocError, UsageError
-from byoc_cli.local.batch.outputs import Output
+from byoc_cli.errors import ByocError
+from byoc_cli.local.batch.outputs import Output, held, output_folder
 from byoc_cli.local.batch.pipeline import Pipeline
 from byoc_cli.local.batch.sending import Gone, Sender
 from byoc_cli.local.channels.objects import Object
@@ -26,6 +27,7 @@ from byoc_cli.project import Project
 __all__ = ["TransformFailed", "TransformRequest", "output_folder", "transform"]
 
 _NAMED = 10  # failed files that the error names
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class TransformRequest:
     accept: str = ""
     timeout: int = batch.TIMEOUT_SECONDS
     retries: int = batch.RETRIES
+    processing: DataProcessing = field(default_factory=DataProcessing)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -57,37 +60,22 @@ class TransformFailed(ByocError):
     """A file failed, or the container did; `result` has the words of DescribeTransformJob."""
 
 
-def output_folder(given: Path, source: Path | None) -> Path:
-    """Make the folder of the outputs before anything takes its time; `source` is the input's, None for one in S3.
-
-    Raises:
-        UsageError: it cannot be made, or its files would be the next job's input.
-
-    """
-    folder = given.expanduser().resolve()
-    if source and source.is_dir() and folder.is_relative_to(source.resolve()):
-        raise UsageError(
-            f"--out {given} is in the input's folder\nthe next job would take its .out files for input",
-            hint=f"--out {source.resolve().parent / 'out'}",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {given} cannot be made\n{error.strerror}", hint="--out FOLDER") from error
-    return folder
-
-
 def transform(engine: Engine, project: Project, request: TransformRequest, progress: Progress) -> dict[str, Any]:
     """Start the container, send it all files, stop it; gives the words of DescribeTransformJob.
 
     Raises:
         TransformFailed: a file failed (the others have their `.out` all the same), or the container did.
         EndpointFailed: the container never became ready.
+        MachineError: another job writes to the same folder.
 
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    _give_back_large_blocks()
     outputs = [Output(source, request.out, request.assemble) for source in request.inputs]
-    with serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, container):
+    with (
+        held(request.out),
+        serving(engine, project, request.hosted, _WithoutOutput(progress)) as (ready, container),
+    ):
         job = _Job(request, outputs, container, progress)
         parameters, end = job.run(ready)
         described = {
@@ -102,6 +90,11 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
             },
             "TransformInput": {"ContentType": request.content_type or None, "SplitType": request.split},
             "TransformOutput": {"Accept": request.accept or None, "AssembleWith": request.assemble},
+            "DataProcessing": {
+                "InputFilter": request.processing.input_filter,
+                "OutputFilter": request.processing.output_filter,
+                "JoinSource": request.processing.join_source,
+            },
             "CreationTime": started.isoformat(),
             "TransformEndTime": datetime.now(UTC).isoformat(),
             "files": [_row(output) for output in outputs],
@@ -111,6 +104,14 @@ def transform(engine: Engine, project: Project, request: TransformRequest, progr
         if described["TransformJobStatus"] != "Completed":
             raise job.failure(described, end)
     return described
+
+
+def _give_back_large_blocks() -> None:
+    """Tell glibc to return them when they are freed: it keeps them, and those of ever other sizes pile up."""
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or none
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, batch.MEGABYTE)
 
 
 class _Job:
@@ -150,31 +151,35 @@ class _Job:
         def failed(output: Output) -> None:
             self._progress.log(f"{output.source.key}: {output.failure.partition(chr(10))[0]}")
 
-        return Pipeline(sender, parameters, self._request.split, advance, failed)
+        request = self._request
+        wanted = request.processing.wanted
+        processor = Processor(request.processing, request.content_type, request.accept) if wanted else None
+        return Pipeline(sender, parameters, request.split, advance, failed, processor)
 
     def _parameters(self, sender: Sender) -> Parameters:
         """Ask the container, and say by what the job goes (H-56).
 
         Raises:
-            TransformFailed: request and container together ask for too much (H-57).
+            TransformFailed: request and container together ask for too much (H-57), or for what cannot be done.
 
         """
-        answer = sender.execution_parameters()
         container = Asked()
-        if answer is not None:
-            try:
+        try:
+            if (answer := sender.execution_parameters()) is not None:
                 container = batch.execution_parameters(answer)
-            except ValueError as error:
-                self._progress.warn(
-                    f"the container's answer to /execution-parameters is not used: {error} (H-56)",
-                    '{"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}, or a 404',
-                )
+        except ValueError as error:
+            self._progress.warn(
+                f"the container's answer to /execution-parameters is not used: {error} (H-56)",
+                '{"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}, or a 404',
+            )
         parameters = batch.resolve(self._request.asked, container)
         if problems := batch.problems(parameters):
             raise TransformFailed(
                 "\n".join(["SageMaker would refuse this", *problems, "the container's /execution-parameters say so"]),
                 hint="--max-concurrent and --max-payload-mb win over the container's",
             )
+        if problem := streaming_problem(self._request.processing, parameters.max_payload_mb):
+            raise TransformFailed(problem, hint="--max-payload-mb 6")
         self._progress.log(str(parameters))
         if not parameters.payload_bytes and self._request.split != "None":
             self._progress.warn(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
 from byoc_cli.contract.batch import Parameters, SplitType
+from byoc_cli.contract.data_processing import Processor
 from byoc_cli.errors import ByocError
 from byoc_cli.local.batch.outputs import Output, new_answer
 from byoc_cli.local.batch.sending import Body, Gone, Refused, Sender
@@ -36,7 +37,8 @@ class _Sent:
 class Pipeline:
     """Sends files, and writes what comes back; no more than a few payloads of them are in memory.
 
-    `advance` is told the bytes of the input as they are done, by one thread at a time.
+    `advance` is told the bytes of the input as they are done, by one thread at a time; `processor` has the filters and
+    the join, if any are wanted.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Pipeline:
         split: SplitType,
         advance: Advance,
         failed: Callable[[Output], None],
+        processor: Processor | None = None,
     ) -> None:
         self._sender = sender
         self._parameters = parameters
         self._split = split
         self._advance = advance
         self._failed = failed
+        self._processor = processor
         self._window: deque[_Sent] = deque()
         self._lock = threading.Lock()
 
@@ -71,7 +75,7 @@ class Pipeline:
                             self._settle()
                         if output.failure:
                             break
-                        future = pool.submit(self._send, body)
+                        future = pool.submit(self._send, body, batch)
                         what = str(batch) if batch and self._split != "None" else ""
                         self._window.append(_Sent(output, future, what, batch.records if batch else 1, last, size))
                 while self._window:
@@ -81,14 +85,30 @@ class Pipeline:
                 for output in outputs:
                     output.discard()
 
-    def _send(self, body: Body) -> SpooledTemporaryFile[bytes]:
+    def _send(self, body: Body, batch: Batch | None) -> SpooledTemporaryFile[bytes]:
         answer = new_answer()
         try:
-            self._sender.send(body, answer)
+            if self._processor and batch:
+                self._process(self._processor, batch, answer)
+            else:
+                self._sender.send(body, answer)
         except BaseException:
             answer.close()
             raise
         return answer
+
+    def _process(self, processor: Processor, batch: Batch, answer: SpooledTemporaryFile[bytes]) -> None:
+        """Send what is wanted of a request, and keep what is wanted of the answer."""
+        try:
+            body = processor.request(batch.body, batch.records, batch.first)
+            self._sender.send(lambda: body, answer)
+            answer.seek(0)
+            kept = processor.answer(batch.body, batch.records, answer.read(), batch.first)
+        except ValueError as error:
+            raise ByocError(str(error)) from error
+        answer.seek(0)
+        answer.truncate()
+        answer.write(kept)
 
     def _requests(self, output: Output) -> Iterator[tuple[Body, Batch | None, bool, int]]:
         """Give a file's requests: (body, what it has, whether it is the last, its bytes); a bad file fails here."""

@@ -65,17 +65,32 @@ class Sender:
         self._session.close()
 
     def execution_parameters(self) -> bytes | None:
-        """Ask the container how it wants its requests; None unless it answers 200 (H-56)."""
+        """Ask the container how it wants its requests; None unless it answers 200 (H-56).
+
+        Raises:
+            ValueError: there is no answer that could be read.
+            Gone: the container has ended.
+
+        """
+        timeout = min(self._timeout, _PARAMETERS_TIMEOUT_SECONDS)
+        deadline = time.monotonic() + timeout
+        kept = bytearray()
         try:
-            answer = self._session.get(
-                self._base + batch.EXECUTION_PARAMETERS_PATH,
-                timeout=_PARAMETERS_TIMEOUT_SECONDS,
-                allow_redirects=False,
-            )
-        except requests.RequestException:
+            with self._session.get(
+                self._base + batch.EXECUTION_PARAMETERS_PATH, timeout=timeout, allow_redirects=False, stream=True
+            ) as answer:
+                for piece in _pieces(answer, deadline):
+                    kept += piece
+                    if len(kept) > _CHUNK:
+                        break
+        except requests.RequestException as error:
             self._alive()
+            raise ValueError(_why(error, timeout)) from error
+        if answer.status_code != 200:
             return None
-        return answer.content if answer.status_code == 200 else None
+        if len(kept) > _CHUNK:
+            raise ValueError(f"it has more than {_CHUNK:,} bytes")
+        return bytes(kept)
 
     def send(self, body: Body, into: IO[bytes]) -> None:
         """Post to /invocations, and write the answer's body; what a failed try wrote is taken back.

@@ -82,14 +82,14 @@ def _packed(records: Iterator[bytes], limit: int) -> Iterator[Batch]:
 def _runs_of_lines(stream: BinaryIO, limit: int) -> Iterator[Batch]:
     """The same for lines, cut out of large blocks: a hundred times as fast as line by line."""
     first, rest = 1, b""
-    while block := rest + stream.read(limit - len(rest)):
-        # What is shorter than asked for is the file's end.
-        end = block.rfind(b"\n") + 1 if len(block) == limit else len(block)
+    while size := len(rest) + len(block := stream.read(limit - len(rest))):
+        # What is shorter than asked for is the file's end. In `rest` there is no newline.
+        end = block.rfind(b"\n") + 1 if size == limit else len(block)
         if not end:
             if more := stream.read(1):
                 raise _too_large(first, limit + len(more) + _to_newline(stream, more), limit)
-            end = limit
-        body, rest = block[:end], block[end:]
+            end = len(block)
+        body, rest = b"".join((rest, memoryview(block)[:end])), block[end:]
         lines = body.count(b"\n") + (not body.endswith(b"\n"))
         yield Batch(body, first, lines)
         first += lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from byoc_cli.contract import hosting
@@ -12,11 +13,15 @@ from byoc_cli.local.progress import Progress
 
 
 class Health:
-    """Whether the container passes its pings; `serving` is False until somebody says that it is ready."""
+    """Whether the container passes its pings; `serving` is False until somebody says that it is ready.
+
+    `on_ending` is called when the container is about to be stopped.
+    """
 
     def __init__(self, upstream: Upstream, settings: Settings, progress: Progress) -> None:
         self.serving = False
         self.healthy = True
+        self.on_ending: Callable[[], object] = bool
         self._quiet = False
         self._slow_to_accept = False
         self._upstream = upstream
@@ -38,6 +43,7 @@ class Health:
     def ending(self) -> None:
         """Say no more: a container that stops need not answer."""
         self._quiet = True
+        self.on_ending()
 
     async def stop(self) -> None:
         """Ping no more."""

@@ -12,9 +12,12 @@ from aiohttp import web
 
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.models import Models
+from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.server import Server
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import Upstream
+from byoc_cli.local.places import Places, S3Door
 from byoc_cli.local.progress import Progress
 
 _LAST_SECONDS = 2.0  # for answers that are on their way when the container has ended
@@ -27,18 +30,29 @@ async def serve(
     progress: Progress,
     listening: Callable[[Health], None],
     ended: asyncio.Event,
+    s3: S3Door | None = None,
 ) -> None:
-    """Answer on a bound socket until `ended`; `listening` is given the endpoint's health when callers can come."""
+    """Answer on a bound socket until `ended`; `listening` is given the endpoint's health when callers can come.
+
+    `s3` is asked by asynchronous requests only.
+    """
     with closing(Capture(Path(settings.capture))) if settings.capture else nullcontext() as capture:
         async with Upstream(settings) as upstream:
             health = Health(upstream, settings, progress)
-            server = Server(settings, upstream, health, progress, capture)
+            config = settings.asynchronous
+            queue = Queue(config, settings.account, upstream, Places(s3), progress) if config else None
+            if queue:
+                health.on_ending = queue.close
+            models = Models(settings, upstream, progress) if settings.models else None
+            server = Server(settings, upstream, health, progress, capture, queue, models)
             # A body goes on as it is; nobody reads an access log.
             connections = web.Server(server.handle, auto_decompress=False, access_log=None)
             loop = asyncio.get_running_loop()
             accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
             listening(health)
             await ended.wait()
+            if models:
+                await models.close()
             # A connection that is just being accepted fails in asyncio when its server is closed, and is left open.
             loop.remove_reader(listener)
             await _turns()
@@ -46,6 +60,8 @@ async def serve(
             await health.stop()
             connections.pre_shutdown()
             await connections.shutdown(_LAST_SECONDS)
+            if queue:
+                await queue.end()
             await _turns()
 
 

@@ -47,11 +47,11 @@ class ProcessGateway:
     it needs by the time there is a container.
     """
 
-    def __init__(self, listener: socket.socket, log: Path) -> None:
+    def __init__(self, listener: socket.socket, log: Path, module: str) -> None:
         self._port = int(listener.getsockname()[1])
         self._name = ""
         self._log = log
-        words = [sys.executable, "-P", "-m", "byoc_cli.local.gateway", str(listener.fileno())]
+        words = [sys.executable, "-P", "-m", module, str(listener.fileno())]
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 words,
@@ -103,9 +103,9 @@ class ProcessGateway:
             self._process.communicate()
 
 
-def launch(listener: socket.socket, log: Path) -> Gateway:
-    """Start one."""
-    return ProcessGateway(listener, log)
+def launch(listener: socket.socket, log: Path, module: str) -> Gateway:
+    """Start one; the program is `module`, from where S3 is in sight."""
+    return ProcessGateway(listener, log, module)
 
 
 def log_file(home: Path, name: str) -> Path:

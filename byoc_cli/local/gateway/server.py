@@ -8,22 +8,24 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
-from byoc_cli.contract import hosting, invocation
+from byoc_cli.contract import asynchronous, hosting, invocation
 from byoc_cli.contract.invocation import ServiceError
 from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
+from byoc_cli.local.gateway.models import ModelFailed, Models
+from byoc_cli.local.gateway.queue import Queue
 from byoc_cli.local.gateway.settings import Settings
-from byoc_cli.local.gateway.upstream import Body, Upstream, why
+from byoc_cli.local.gateway.upstream import ERROR_BYTES, Body, Upstream, read, why
 from byoc_cli.local.progress import Progress
 
 _READ_AT_ONCE = 1 << 20  # a request up to this size is read whole; a larger one goes on to the container as it comes
-_ERROR_BYTES = 64 * 1024
 
 
 class Refused(Exception):
@@ -53,7 +55,14 @@ class Server:
     """Answers callers; for one event loop."""
 
     def __init__(
-        self, settings: Settings, upstream: Upstream, health: Health, progress: Progress, capture: Capture | None
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        health: Health,
+        progress: Progress,
+        capture: Capture | None,
+        queue: Queue | None,
+        models: Models | None,
     ) -> None:
         self._settings = settings
         self._account = settings.account
@@ -61,6 +70,8 @@ class Server:
         self._health = health
         self._progress = progress
         self._capture = capture
+        self._queue = queue
+        self._models = models
         self._told_large = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -75,6 +86,8 @@ class Server:
         if path == hosting.INVOCATIONS_PATH and request.method == "POST":
             # With a capture the answer is needed whole.
             return await self._invoke(_Call(request, _passed(request), whole=self._capture is not None))
+        if path == hosting.ASYNC_INVOCATIONS_PATH and request.method == "POST":
+            return await self._accept(request)
         if path == hosting.PING_PATH and request.method in {"GET", "POST"}:
             status, reason = await self._upstream.ping(request.method)
             return web.Response(status=status or 503, text=reason)
@@ -83,25 +96,59 @@ class Server:
             raise Refused(invocation.unknown_operation(f"{request.method} {path}"))
         if found[1] != self._settings.name:
             raise Refused(self._account.not_found(found[1]))
-        if not found[2]:
-            return web.json_response({"EndpointName": self._settings.name, "EndpointStatus": self._health.word})
-        if found[2] == invocation.INVOCATIONS:
+        return await self._operate(request, found[2])
+
+    async def _operate(self, request: web.BaseRequest, operation: str | None) -> web.StreamResponse:
+        """Do what an SDK's operation asks of this endpoint; None is DescribeEndpoint."""
+        if not operation:
+            return web.json_response(self._description())
+        if operation == invocation.ASYNC_INVOCATIONS:
+            return await self._accept(request)
+        if operation == invocation.INVOCATIONS:
             return await self._invoke(_Call(request, _passed(request), whole=True))
         accept = request.headers.get(invocation.STREAM_ACCEPT_HEADER)
         headers = {name: value for name, value in _passed(request).items() if name != "Accept"}
         return await self._invoke(_Call(request, headers | ({"Accept": accept} if accept else {}), framed=True))
 
-    async def _invoke(self, call: _Call) -> web.StreamResponse:
+    def _description(self) -> dict[str, object]:
+        said: dict[str, object] = {"EndpointName": self._settings.name, "EndpointStatus": self._health.word}
+        if config := self._settings.asynchronous:
+            said["AsyncInferenceConfig"] = config.described
+        if self._models:
+            said["LoadedModels"] = self._models.loaded
+        return said
+
+    def _check_call(self, request: web.BaseRequest, *, asynchronous: bool) -> None:
+        if bool(self._queue) != asynchronous:
+            raise Refused(self._account.wrong_kind(asynchronous=not asynchronous))
         if not self._health.serving:
             raise Refused(invocation.unavailable("the container is not ready yet"))
-        if problem := invocation.header_problem(call.request.headers):
+        if problem := invocation.header_problem(request.headers):
             raise Refused(problem)
+
+    async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take an asynchronous request, and say where its answer will be (H-50)."""
+        self._check_call(request, asynchronous=True)
+        assert self._queue
+        if self._queue.closed:
+            raise Refused(invocation.unavailable("the endpoint is being stopped"))
+        try:
+            made = self._queue.accept(request.headers, await _inline(request))
+        except asynchronous.Invalid as invalid:
+            raise Refused(invalid.error) from None
+        places = {asynchronous.OUTPUT_HEADER: made.output, asynchronous.FAILURE_HEADER: made.failure}
+        headers = places | {invocation.REQUEST_ID_HEADER: str(uuid.uuid4())}
+        return web.json_response({"InferenceId": made.inference_id}, status=202, headers=headers)
+
+    async def _invoke(self, call: _Call) -> web.StreamResponse:
+        self._check_call(call.request, asynchronous=False)
+        self._check_target(call)
         body = await self._body(call)
         clock, settings = time.monotonic, self._settings
         start, begun = clock(), None
         limit = settings.stream_timeout if call.framed else settings.invocation_timeout
         try:
-            async with asyncio.timeout(limit) as clocked, self._upstream.invoke(body, call.headers) as answer:
+            async with asyncio.timeout(limit) as clocked, self._ask(call, body) as answer:
                 await self._check(answer)
                 if call.whole or not (call.framed or answer.headers.get("Transfer-Encoding")):
                     return await self._whole(call, answer)
@@ -113,13 +160,35 @@ class Server:
             if begun:
                 text = f"The model did not end its answer within {settings.stream_timeout:g} seconds."
                 return await _broken(call, begun, "ModelInvocationTimeExceeded", text)
-            raise Refused(self._account.timed_out(limit)) from None
+            raise Refused(self._late(call, limit)) from None
+        except ModelFailed as failed:
+            raise Refused(failed.error) from failed
         except (aiohttp.ClientError, OSError) as error:
             if call.request.transport is None or call.request.transport.is_closing():
                 raise ConnectionResetError("the caller went away") from error
             if begun:
                 return await _broken(call, begun, "StreamBroken", "The model broke off its answer.")
             raise Refused(self._failed(error)) from None
+
+    def _ask(self, call: _Call, body: Body) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._models:
+            return self._models.invoke(call.body or b"", call.headers)
+        return self._upstream.invoke(body, call.headers)
+
+    def _check_target(self, call: _Call) -> None:
+        """See that a call names a model where there are many, and only there (H-16, H-40)."""
+        targeted = bool(call.headers.get(hosting.TARGET_MODEL_HEADER))
+        if self._models and not targeted:
+            raise Refused(self._account.no_target(str(uuid.uuid4())))
+        if targeted and not self._models:
+            raise Refused(self._account.one_model())
+
+    def _late(self, call: _Call, limit: float) -> ServiceError:
+        target = call.headers.get(hosting.TARGET_MODEL_HEADER, "")
+        if self._models and self._models.is_loading(target):
+            cause = f"model {target} is not loaded after {limit:g} s\nthe load goes on: try again"
+            return self._account.not_ready(cause)
+        return self._account.timed_out(limit)
 
     def _failed(self, error: Exception) -> ServiceError:
         if isinstance(error, aiohttp.ClientConnectorError):
@@ -139,7 +208,8 @@ class Server:
             request.writer.output_size = 0  # the answer itself has not begun
         if length is not None:
             self._tell_large(length)
-            if length > _READ_AT_ONCE and self._capture is None:
+            # With many models it may have to be sent twice.
+            if length > _READ_AT_ONCE and self._capture is None and self._models is None:
                 call.headers = {**call.headers, "Content-Length": str(length)}
                 return request.content.iter_any()
         parts, size = [], 0
@@ -160,7 +230,7 @@ class Server:
             self._progress.warn(
                 f"a request of {size / 2**20:.1f} MB\n"
                 "SageMaker takes 25 MB; its API model and older documents say 6 MB (H-21)",
-                "smaller requests, or asynchronous invocation",
+                "smaller requests, or asynchronous ones: byoc serve --async-output FOLDER",
             )
 
     # -- answers ------------------------------------------------------------------------------------------------------
@@ -170,7 +240,7 @@ class Server:
         if 200 <= answer.status < 300:
             return
         try:
-            text = (await _read(answer, _ERROR_BYTES)).decode(errors="replace")
+            text = (await read(answer, ERROR_BYTES)).decode(errors="replace")
             error = self._account.model_error(answer.status, text)
         except aiohttp.ClientPayloadError:
             error = self._account.model_error(answer.status, "", loaded=False)
@@ -179,7 +249,7 @@ class Server:
     async def _whole(self, call: _Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Give an answer when all of it is there; at most as large as a request may be (H-22)."""
         most = self._settings.max_payload
-        body = await _read(answer, most + 1)
+        body = await read(answer, most + 1)
         if len(body) > most:
             cause = f"the answer is larger than {most >> 20} MB (H-22)"
             raise Refused(self._account.model_error(413, "", loaded=False, cause=cause))
@@ -222,16 +292,12 @@ async def _broken(call: _Call, response: web.StreamResponse, code: str, text: st
     return response
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read an answer, or its first `most` bytes."""
-    length = answer.content_length
-    if length is not None and length <= most:
-        return await answer.read()
-    parts, size = [], 0
-    while size < most and (part := await answer.content.readany()):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)[:most]
+async def _inline(request: web.BaseRequest) -> bytes:
+    """Take what came with an asynchronous request itself, no more than shows that it is too much."""
+    body = b""
+    while len(body) <= asynchronous.MAX_INLINE_BYTES and (part := await request.content.readany()):
+        body += part
+    return body
 
 
 def _passed(request: web.BaseRequest) -> dict[str, str]:
@@ -256,4 +322,6 @@ def _refusal(error: ServiceError) -> web.Response:
         headers[invocation.ERROR_HEADER] = error.code
     if error.cause:
         headers[invocation.CAUSE_HEADER] = error.cause.replace("\n", ": ")
+    if error.hint:
+        headers[invocation.HINT_HEADER] = error.hint
     return web.Response(status=error.status, body=json.dumps(error.body).encode(), headers=headers)

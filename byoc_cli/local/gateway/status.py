@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 UNREACHABLE = ""
 _SECONDS = 2.0
-_RELEASE_SECONDS = 5.0
+_RELEASE_SECONDS = 15.0
 
 
 def word(port: int, name: str) -> str:

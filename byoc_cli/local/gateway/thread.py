@@ -9,15 +9,17 @@ import threading
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
 from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.places import S3Door
 from byoc_cli.local.progress import Progress
 
 
 class ThreadGateway:
     """A `Gateway`."""
 
-    def __init__(self, listener: socket.socket, progress: Progress) -> None:
+    def __init__(self, listener: socket.socket, progress: Progress, s3: S3Door | None = None) -> None:
         self._listener = listener
         self._progress = progress
+        self._s3 = s3
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._health: Health | None = None
@@ -35,7 +37,7 @@ class ThreadGateway:
     def _run(self, settings: Settings) -> None:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
-            await serve(self._listener, settings, self._progress, self._listening, self._ended)
+            await serve(self._listener, settings, self._progress, self._listening, self._ended, self._s3)
 
         try:
             asyncio.run(main())

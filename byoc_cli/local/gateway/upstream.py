@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ _IDLE_SECONDS = 1.0
 # What an HTTP library adds of itself, and SageMaker does not (H-16).
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _HEADER_BYTES = 64 * 1024
+ERROR_BYTES = 64 * 1024  # of an answer that is none
 
 Body = bytes | io.BytesIO | AsyncIterator[bytes]
 
@@ -66,17 +67,21 @@ class Upstream:
         await self._pings.close()
 
     @asynccontextmanager
-    async def invoke(self, body: Body, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Post to /invocations; the caller limits the time, and reads the answer as it comes.
+    async def invoke(
+        self, body: Body, headers: Mapping[str, str], path: str = hosting.INVOCATIONS_PATH
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Post to /invocations, or to a model's own path; the caller limits the time, and reads the answer as it comes.
 
         Raises:
             aiohttp.ClientError: nothing is there, or it closed the connection.
 
         """
-        async with self._invocations.post(
-            self._base + hosting.INVOCATIONS_PATH, data=body, headers=headers, allow_redirects=False
-        ) as answer:
+        async with self.ask("POST", path, data=body, headers=headers) as answer:
             yield answer
+
+    def ask(self, method: str, path: str, **more: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask the container for anything; the caller limits the time."""
+        return self._invocations.request(method, self._base + path, allow_redirects=False, **more)
 
     async def ping(self, method: str = "GET") -> tuple[int, str]:
         """Ask /ping once: (status, ""), or (0, why not) after 2 s at most (H-10)."""
@@ -114,3 +119,15 @@ def why(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the container broke off in the middle of its answer"
     return "the container closed the connection without an answer"
+
+
+async def read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer, or its first `most` bytes."""
+    length = answer.content_length
+    if length is not None and length <= most:
+        return await answer.read()
+    parts, size = [], 0
+    while size < most and (part := await answer.content.readany()):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)[:most]

@@ -14,6 +14,7 @@ from byoc_cli.local import runs
 from byoc_cli.local.gateway import status
 from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.hosting.container import remove_rest, start, upstream, wait_until_ready
 from byoc_cli.local.hosting.request import (
     KIND,
@@ -23,10 +24,13 @@ from byoc_cli.local.hosting.request import (
     Endpoint,
     EndpointFailed,
     EndpointRequest,
+    check_multi_model,
     model_of,
+    models_of,
 )
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
+from byoc_cli.local.places import S3Door
 from byoc_cli.local.ports import check_port
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -38,7 +42,9 @@ __all__ = [
     "Endpoint",
     "EndpointFailed",
     "EndpointRequest",
+    "check_multi_model",
     "model_of",
+    "models_of",
     "port_of",
     "running",
     "serve_detached",
@@ -51,10 +57,17 @@ __all__ = [
 
 @contextmanager
 def serving(
-    engine: Engine, project: Project, request: EndpointRequest, progress: Progress
+    engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
 ) -> Iterator[tuple[Endpoint, Container]]:
-    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07)."""
-    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+    """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07).
+
+    `s3` is for an asynchronous one.
+    """
+    with (
+        Interrupts(progress.log) as interrupts,
+        _held_port(engine, request) as listener,
+        unpacked.folder(project, request),
+    ):
         callers_port = listener.getsockname()[1] if listener else 0
         container, follower = start(engine, project, request, progress, callers_port)
         local: Gateway | None = None
@@ -63,8 +76,8 @@ def serving(
             if listener:
                 from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
 
-                local = ThreadGateway(listener, progress)
-                local.begin(_settings(request, container), container.id)
+                local = ThreadGateway(listener, progress, s3)
+                local.begin(_settings(project, request, container), container.id)
             ready = wait_until_ready(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
@@ -94,7 +107,11 @@ def serve_detached(
     engine: Engine, project: Project, request: EndpointRequest, progress: Progress, launch: Launch
 ) -> Endpoint:
     """Start an endpoint and leave it running; it is found again through its labels."""
-    with Interrupts(progress.log) as interrupts, _held_port(engine, request) as listener:
+    with (
+        Interrupts(progress.log) as interrupts,
+        _held_port(engine, request) as listener,
+        unpacked.folder(project, request),
+    ):
         callers_port = listener.getsockname()[1] if listener else 0
         # Now, so that it is up by the time the container is.
         local = launch(listener, log_file(runs.prepare_home(project), request.name)) if listener else None
@@ -102,7 +119,7 @@ def serve_detached(
         try:
             container, follower = start(engine, project, request, progress, callers_port)
             if local:
-                local.begin(_settings(request, container), container.id)
+                local.begin(_settings(project, request, container), container.id)
             ready = wait_until_ready(container, request, follower, interrupts, callers_port)
             if local:
                 local.ready()
@@ -136,13 +153,16 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         yield listener
 
 
-def _settings(request: EndpointRequest, container: Container) -> Settings:
+def _settings(project: Project, request: EndpointRequest, container: Container) -> Settings:
     return Settings(
         name=request.name,
         upstream=upstream(container, request),
         max_payload=request.max_payload,
         capture=str(request.capture or ""),
         region=request.region,
+        asynchronous=request.asynchronous,
+        models=str(request.models or ""),
+        unpacked=str(unpacked.place_of(project, request.name)) if request.models else "",
     )
 
 
@@ -188,7 +208,7 @@ def state_of(thing: Thing) -> str:
     return words.get(status.word(int(port), thing.job), "unreachable")
 
 
-def stop(engine: Engine, thing: Thing) -> None:
+def stop(engine: Engine, project: Project, thing: Thing) -> None:
     """Stop a running container as SageMaker would, and remove what belongs to it."""
     container = engine.container(thing.id)
     container.stop(hosting.STOP_GRACE_SECONDS)
@@ -196,6 +216,8 @@ def stop(engine: Engine, thing: Thing) -> None:
     # A local endpoint that was killed holds no port; another's, on a port that it left, goes on.
     if (port := int(thing.labels.get(PORT_LABEL, 0))) and status.word(port, thing.job):
         status.wait_until_gone(port)
+    if thing.job:
+        unpacked.remove(unpacked.place_of(project, thing.job))  # a local endpoint that was killed did not
     remove_rest(engine, thing.job)
 
 

@@ -9,12 +9,13 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from byoc_cli import endpoint
-from byoc_cli.contract import hosting, paths
+from byoc_cli.contract import hosting, multi_model, paths
+from byoc_cli.contract.multi_model import MODELS_PATH
 from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Engine, Exit, Mount, NameTaken
 from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import labels, reach
 from byoc_cli.local.follower import Follower
-from byoc_cli.local.hosting import serverless
+from byoc_cli.local.hosting import serverless, unpacked
 from byoc_cli.local.hosting.request import MODEL_LABEL, MORE_MEMORY, Endpoint, EndpointFailed, EndpointRequest
 from byoc_cli.local.interrupts import Interrupts
 from byoc_cli.local.labels import PORT_LABEL
@@ -22,6 +23,8 @@ from byoc_cli.local.mounts import check_mount
 from byoc_cli.local.output import indented
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
+
+_LIST_SECONDS = 30.0  # from /ping to /models: nobody waits 8 minutes for what is not there
 
 
 def start(
@@ -39,8 +42,8 @@ def start(
         image=request.image.id,
         command=[hosting.COMMAND],
         name=name,
-        labels=marks | {MODEL_LABEL: str(request.model or "")} | local,
-        environment=request.environment,
+        labels=marks | {MODEL_LABEL: str(request.model or request.models or "")} | local,
+        environment={**request.environment, **(multi_model.ENVIRONMENT if request.models else {})},
         network=name,
         # An engine publishes no port of what is on an internal network.
         ports={} if request.network_isolation else {hosting.PORT: 0 if callers_port else request.port},
@@ -55,10 +58,12 @@ def start(
     try:
         engine.create_network(name, marks, internal=request.network_isolation)
         claimed = True
-        mount = _model_mount(engine, request, marks)
+        mount = unpacked.mount(project, request) if request.models else _model_mount(engine, request, marks)
         container = engine.create(replace(spec, mounts=[mount]))
         if request.model and request.model.is_dir():
             check_mount(container, mount, paths.MODEL)
+        if request.models:
+            unpacked.check(container, mount)
         container.start()
         if request.network_isolation:
             _check_reach(container.address(name))
@@ -156,7 +161,11 @@ def wait_until_ready(
                 raise _died(request, exit_, follower.tail.text)
 
     try:
-        seconds = endpoint.Client(base).wait_until_ready(request.seconds_to_start, alive)
+        client = endpoint.Client(base)
+        seconds = client.wait_until_ready(request.seconds_to_start, alive)
+        if request.models:
+            # Access logs show that an endpoint of many models whose /models is not 200 passes no health check.
+            seconds += client.wait_until_ready(min(_LIST_SECONDS, request.seconds_to_start), alive, MODELS_PATH)
     except EndpointFailed:
         raise
     except ByocError as error:
@@ -165,11 +174,12 @@ def wait_until_ready(
             error.message + (f"\nits last lines:\n{indented(tail)}" if tail else ""),
             hint=serverless.remedy(request, tail) or error.hint,
         ) from error
+    path = hosting.ASYNC_INVOCATIONS_PATH if request.asynchronous else hosting.INVOCATIONS_PATH
     return Endpoint(
         name=request.name,
         container=container.name,
-        url=(endpoint.url(callers_port) if callers_port else base) + hosting.INVOCATIONS_PATH,
-        model=str(request.model or ""),
+        url=(endpoint.url(callers_port) if callers_port else base) + path,
+        model=str(request.model or request.models or ""),
         ready_seconds=round(seconds, 3),
     )
 

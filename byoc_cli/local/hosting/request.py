@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from byoc_cli.contract import hosting
+from byoc_cli.contract import capabilities, hosting, multi_model
+from byoc_cli.contract.asynchronous import AsyncInferenceConfig
 from byoc_cli.engine.types import Image
 from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import runs
@@ -24,9 +25,12 @@ MORE_MEMORY = "fewer workers (one is advised where it is serverless), or a large
 class EndpointRequest:
     """What CreateEndpoint would be told; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
+    `models` is a folder of archives in its place, for an endpoint of many models (H-35).
+
     `port` is 0 for a free one; `raw` puts no local endpoint before the container; `capture` is a file for H-70.
     `startup_timeout` is in seconds, None for the platform's own.
     `serverless` is its memory in MB, 0 for an endpoint that has an instance, whose size `resources` are.
+    `asynchronous` makes it one that takes no other requests (H-50).
     """
 
     name: str
@@ -42,8 +46,10 @@ class EndpointRequest:
     detached: bool = False
     raw: bool = False
     capture: Path | None = None
+    models: Path | None = None
     region: str = "us-east-1"
     kind: str = KIND
+    asynchronous: AsyncInferenceConfig | None = None
 
     @property
     def seconds_to_start(self) -> float:
@@ -59,7 +65,7 @@ class EndpointRequest:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers; `url` is where /invocations is."""
+    """An endpoint that answers; `url` is where its invocations go."""
 
     name: str
     container: str
@@ -98,3 +104,37 @@ def model_of(project: Project, given: str) -> Path | None:
             f"'{given}' is not a gzip-compressed tar\n{error}", hint="make it with: tar -czf model.tar.gz -C MODEL ."
         ) from error
     return path
+
+
+def models_of(given: str) -> Path | None:
+    """Return the folder of many models' archives, None where none is given.
+
+    Raises:
+        UsageError: it is no folder.
+
+    """
+    if not given:
+        return None
+    path = Path(given).expanduser().resolve()
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "is not there"
+        raise UsageError(
+            f"--models {given} {what}\nit stands for the prefix of ModelDataUrl, below which the models' archives are",
+            hint="--models DIR, with the models in DIR/NAME.tar.gz; one model is --model PATH",
+        )
+    return path
+
+
+def check_multi_model(image: Image, reference: str) -> None:
+    """See that CreateModel would take an image for many models (H-35).
+
+    Raises:
+        ByocError: it has not the label.
+
+    """
+    if not multi_model.capable(image.labels):
+        raise ByocError(
+            f"{reference} does not say that it can serve many models\n"
+            f"SageMaker would say: {multi_model.not_capable(reference)}",
+            hint=f"LABEL {capabilities.MULTI_MODELS}=true in the Dockerfile, if its server has the API (H-36 to H-40)",
+        )

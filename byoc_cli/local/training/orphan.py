@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from byoc_cli.contract import training
 from byoc_cli.engine.types import Engine
@@ -41,9 +44,11 @@ def end(engine: Engine, project: Project, job: str, progress: Progress) -> None:
 
 
 def _collect(hosts: list[Host], run: Run, progress: Progress) -> None:
-    shutil.rmtree(run.checkpoints, ignore_errors=True)  # an interrupted attempt's: these are newer
+    restored = _restored(run)
+    if restored != run.checkpoints:  # what a byoc that was killed while it collected had made of them
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
     try:
-        results.gather(hosts, run, progress, decided_by=hosts[0].name)
+        results.gather(hosts, run, progress, decided_by=hosts[0].name, restored=restored)
     except results.CannotCollect as error:
         error.hint = how_to_save(error, hosts)
         raise
@@ -51,6 +56,23 @@ def _collect(hosts: list[Host], run: Run, progress: Progress) -> None:
     _write_last_word(run)
     shutil.rmtree(run.staging, ignore_errors=True)
     progress.log(f"what {run.name} left is in {run.folder}")
+
+
+def _restored(run: Run) -> Path | None:
+    """Find the checkpoints that the hosts began with: an interrupted attempt's (T-54), else the user's (T-52)."""
+    if run.restored.is_dir():  # moved there by a byoc that was killed while it collected
+        return run.restored
+    described = run.describe()
+    if run.checkpoints.is_dir() and any(each["Status"] == "Restarting" for each in _transitions(described)):
+        return run.checkpoints
+    config = described.get("CheckpointConfig")
+    given = Path(unquote(urlsplit(config["S3Uri"]).path)) if config else None
+    return given if given and given.is_dir() else None
+
+
+def _transitions(described: dict[str, Any]) -> list[dict[str, Any]]:
+    found = described.get("SecondaryStatusTransitions")
+    return found if isinstance(found, list) else []
 
 
 def _write_rest_of_log(hosts: list[Host], run: Run) -> None:
@@ -68,12 +90,11 @@ def _write_rest_of_log(hosts: list[Host], run: Run) -> None:
 def _write_last_word(run: Run) -> None:
     described, now = run.describe(), stamp(time.time())
     start = runs.seconds(described.get("TrainingStartTime"))
-    transitions = described.get("SecondaryStatusTransitions")
     last = {"Status": "Stopped", "StartTime": now, "EndTime": now}
     description = described | {
         "TrainingJobStatus": "Stopped",
         "SecondaryStatus": "Stopped",
-        "SecondaryStatusTransitions": [*(transitions if isinstance(transitions, list) else []), last],
+        "SecondaryStatusTransitions": [*_transitions(described), last],
         "LastModifiedTime": now,
     }
     if start:

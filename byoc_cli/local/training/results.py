@@ -37,7 +37,7 @@ def gather(
     """
     with _kept(hosts, run):
         if restored == run.checkpoints:  # an interrupted attempt's, in whose place the new ones come
-            restored = run.staging / "restored"
+            restored = run.restored
             restored.parent.mkdir(parents=True, exist_ok=True)
             run.checkpoints.rename(restored)
             for host in hosts:  # hard links of the same, and what this attempt removed

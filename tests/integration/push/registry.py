@@ -21,6 +21,8 @@ from typing import Any
 
 import bcrypt
 
+from tests.ports import free_port
+
 USER = "AWS"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPT = ", ".join(
@@ -42,13 +44,6 @@ def program() -> str:
 def digest_of(content: bytes) -> str:
     """The digest that a registry gives to bytes."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def free_port() -> int:
-    """A port that nobody holds now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -77,7 +72,7 @@ def running(folder: Path, password: str) -> Iterator[int]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -180,7 +175,7 @@ class Registry:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Talk to the registry itself, with the password."""
         token = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
-        connection = HTTPConnection("127.0.0.1", self.behind, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.behind, timeout=60)
         try:
             own = {"Authorization": f"Basic {token}", "Accept": ACCEPT}
             connection.request(method, f"/v2/{path}", body or None, own | dict(headers or {}))

@@ -331,12 +331,12 @@ def test_on_a_terminal_there_are_bars(shop: Shop, hub: Registry, docker_client: 
 def test_an_interrupted_push_goes_on_where_it_stopped(
     shop: Shop, hub: Registry, docker_client: docker.DockerClient, number: signal.Signals, code: int
 ) -> None:
-    hub.fail("PUT", "/manifests/", Silence(3))
+    hub.fail("PUT", "/manifests/", Silence(8))
     live = shop.start("push", "--region", REGION)
     live.until("pushed")
     live.ctrl_c() if number == signal.SIGINT else live.send(number)
 
-    ran = live.end(timeout=10)
+    ran = live.end()
 
     assert (ran.code, ran.stdout) == (code, "")
     assert "interrupted; run it again to go on: the layers that arrived stay there\n" in ran.stderr
@@ -355,7 +355,7 @@ def test_an_interrupt_ends_the_pushes_to_all_regions(
     live.until("trying again in 2 s")
     live.ctrl_c()
 
-    ran = live.end(timeout=15)
+    ran = live.end()
 
     hub.reset()
     assert ran.code == 130, ran.stderr
@@ -467,7 +467,7 @@ def test_a_dry_run_asks_nobody(shop: Shop, hub: Registry, docker_client: docker.
 
 def test_findings_are_waited_for(shop: Shop) -> None:
     # moto finds one of severity high in everything; it has no scan on push, so the first question starts one.
-    ran = shop.push("--wait-scan", "--fail-on", "critical", "--json")
+    ran = shop.push_in_no_time("--wait-scan", "--fail-on", "critical", "--json")
     assert ran.code == 0, ran.stderr
     assert ran.json()["findings"] == {"HIGH": 1}
     assert "waiting for the scan's findings\nfindings: 1 high\n" in ran.stderr
@@ -494,7 +494,7 @@ def test_a_scan_that_is_on_its_way_is_not_started_again(shop: Shop) -> None:
     # botocore itself tries this one again: it counts as throttling.
     shop.aws.fail("StartImageScan", "LimitExceededException", "The scan quota per image has been exceeded.", times=4)
     shop.aws.fail("DescribeImageScanFindings", "UnsupportedImageTypeException", "The image is empty.")
-    ran = shop.push("--wait-scan")
+    ran = shop.push_in_no_time("--wait-scan")
     assert ran.code == 1
     assert ran.error.startswith(
         "error: the scan's findings cannot be read\nUnsupportedImageTypeException: The image is empty."

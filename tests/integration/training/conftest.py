@@ -171,9 +171,9 @@ def stopped(lab: Lab, build: Build) -> dict[str, Probed]:
     with nothing_stays(lab.client, lab.root), neighbour() as outside:
         live = {
             "Slow": lab.start("Slow", "--hyperparam", "seconds=11", *do("wait")),
-            "Limited": lab.start("Limited", "--max-runtime", "6s", *do("wait")),
+            "Limited": lab.start("Limited", "--max-runtime", "12s", *do("wait")),
             "Spot": lab.start(
-                *("Spot", "--interrupt-after", "6s", "--checkpoints", kept, "--hyperparam", "steps=3"),
+                *("Spot", "--interrupt-after", "12s", "--checkpoints", kept, "--hyperparam", "steps=3"),
                 *do("report", "resume"),
             ),
             "Shell": lab.start("Shell", *do("report", "wait"), image=build("probe", "shell-form")),

@@ -1,4 +1,4 @@
-"""The process of a detached local endpoint: `python -m byoc_cli.local.gateway FD`.
+"""The process of a detached local endpoint.
 
 On stdin it is told its settings, its container's id, and then that the container is ready. It ends when the container
 does.
@@ -16,13 +16,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
+from byoc_cli.local.claims import claim
 from byoc_cli.local.gateway.health import Health
 from byoc_cli.local.gateway.loop import serve
 from byoc_cli.local.gateway.process import READY
 from byoc_cli.local.gateway.settings import Settings
+from byoc_cli.local.places import S3Door
 from byoc_cli.local.progress import Advance
 
 _RETRY_SECONDS = 1.0
@@ -57,19 +60,19 @@ def wait_for_end(make: Callable[[], Engine], container: str, retry: float = _RET
             time.sleep(retry)
 
 
-def main(fd: int) -> None:
+def main(fd: int, s3: S3Door) -> None:
     """Serve on an inherited socket."""
     gc.set_threshold(100_000, 50, 50)  # imports leave nothing to collect
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     listener = socket.socket(fileno=fd)
     settings, container = sys.stdin.readline(), sys.stdin.readline().strip()
     if container:  # else the one who started it has ended
-        asyncio.run(_run(listener, Settings.from_json(settings), container))
+        asyncio.run(_run(listener, Settings.from_json(settings), container, s3))
     # A thread may still hold on to the engine.
     os._exit(0)
 
 
-async def _run(listener: socket.socket, settings: Settings, container: str) -> None:
+async def _run(listener: socket.socket, settings: Settings, container: str, s3: S3Door) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def call(function: Callable[[], object]) -> None:
@@ -90,8 +93,6 @@ async def _run(listener: socket.socket, settings: Settings, container: str) -> N
         for each in (watch, read):
             threading.Thread(target=each, daemon=True).start()
 
-    await serve(listener, settings, LogProgress(), listening, ended)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    # Whoever cleans up sees by the claim that somebody still needs the models.
+    with claim(Path(settings.unpacked)) if settings.unpacked else nullcontext():
+        await serve(listener, settings, LogProgress(), listening, ended, s3)

@@ -16,6 +16,7 @@ from byoc_cli.contract import batch, hosting
 from byoc_cli.engine.types import Exit
 
 _CONNECTS = 20
+_CONNECT_PAUSE = 0.02
 _AT_ONCE = 8
 _LOAD_SECONDS = 1.0
 _PING_PAUSE = 0.05
@@ -31,6 +32,7 @@ _UPGRADE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
+TOO_LARGE = 413
 STREAM_PATH = "/invocations-bidirectional-stream"
 _PLAIN = Request(b'{"instances": [[1.0, 2.0, 3.0, 4.0]]}', "application/json")
 
@@ -62,8 +64,12 @@ class Course:
 
     def _look(self) -> None:
         pings = hosting.PING_TIMEOUT_SECONDS
+        connects = []
+        for _ in range(_CONNECTS):
+            connects.append(connect_seconds(self._place))
+            time.sleep(_CONNECT_PAUSE)  # or a short backlog would be full of what is closed already
         self._set(
-            connects=[connect_seconds(self._place) for _ in range(_CONNECTS)],
+            connects=connects,
             posted_ping=ask(self._place, "POST", hosting.PING_PATH, timeout=pings),
             parameters=ask(self._place, "GET", batch.EXECUTION_PARAMETERS_PATH, timeout=pings),
             upgrade=ask(self._place, "GET", STREAM_PATH, headers=_UPGRADE, timeout=pings),
@@ -107,9 +113,13 @@ class Course:
         """One request alone, one that is on its way for long, eight at once; what was late is tried once more."""
         if self.facts.answer.seconds > _SLOW_SECONDS:
             self._set(busy=self._under(1, 0))
+            if self.facts.busy.late:  # eight would take long, and tell nothing more
+                self._until_healthy()
+                return
         self._set(held=self._hold())
         loads = [self._under(_AT_ONCE, _LOAD_SECONDS)]
-        if loads[0].late or (self.facts.sample and not all(each.ok for each in loads[0].answers)):
+        refused = self.facts.sample and not all(each.ok for each in loads[0].answers)
+        if loads[0].late or refused or max(loads[0].connects, default=0) > hosting.ACCEPT_SECONDS:
             self._until_healthy()
             loads.append(self._under(_AT_ONCE, _LOAD_SECONDS))
         self._set(loads=loads)
@@ -155,7 +165,11 @@ class Course:
     # -- abuse ---------------------------------------------------------------------------------------------------------
 
     def _abuse(self) -> None:
-        self._set(large=self._abused("a body of 6 MB", samples.large(self._request)))
+        for size in (hosting.OLD_MAX_PAYLOAD_BYTES, hosting.SERVERLESS_MAX_PAYLOAD_BYTES):
+            what = f"a body of {size >> 20} MB"
+            self._set(large=(*self.facts.large, self._abused(what, samples.large(self._request, size))))
+            if self.facts.died or self.facts.large[-1].answer.status != TOO_LARGE:
+                break
         bad: list[Abuse] = []
         for what, request in samples.bad(self.facts.sample):
             if self.facts.died:

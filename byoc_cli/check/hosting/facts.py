@@ -69,7 +69,7 @@ class ServingFacts:
     it started, `isolated` the same without a network where that was tried first, None where it could not be. What
     follows is there only of one that became ready. `sample` is a request that it takes, None where none is known;
     `asked` says that it is the user's, `tries` what was sent to find one. `held` is a ping while a request was on its
-    way, `held_again` once more.
+    way; `large` is a body of 6 MB, and one of 4 MB where the first was too large.
     """
 
     image: ImageFacts
@@ -92,7 +92,7 @@ class ServingFacts:
     held: Answer | None = None
     busy: Load = field(default_factory=Load)
     loads: Sequence[Load] = ()
-    large: Abuse | None = None
+    large: Sequence[Abuse] = ()
     bad: Sequence[Abuse] = ()
     died: str = ""
     stop: Stop | None = None
@@ -102,6 +102,16 @@ class ServingFacts:
     def ready(self) -> bool:
         """Whether it came to be asked."""
         return self.start.ready is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no request at all was answered."""
+        return bool(self.tries) and not any(answer.status for _, answer in self.tries)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the user's own request went wrong."""
+        return self.asked and self.sample is None
 
     @property
     def refusals(self) -> list[str]:

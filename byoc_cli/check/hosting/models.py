@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +9,16 @@ from typing import Any
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.hosting import samples
 from byoc_cli.check.hosting.asking import Answer, Request, ask
-from byoc_cli.check.hosting.serve import model_of, not_for_hosting
+from byoc_cli.check.hosting.serve import model_of, not_ready
 from byoc_cli.check.hosting.server import Refused, Server, Wanted, served
 from byoc_cli.check.hosting.starting import Start, wait_until_ready
 from byoc_cli.check.model import Step, Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.training.guarded import rules_of
-from byoc_cli.contract import capabilities, hosting
+from byoc_cli.contract import hosting, multi_model, paths
 
-_ENVIRONMENT = {"SAGEMAKER_MULTI_MODEL": "true"}  # H-35
-_FIRST, _SECOND = (hashlib.sha256(name).hexdigest()[:32] for name in (b"first", b"second"))
+_FIRST, _SECOND, _UNKNOWN = map(multi_model.name_of, ("first.tar.gz", "second.tar.gz", "unknown.tar.gz"))
 _LOAD_SECONDS = 60.0
-_NO_MEMORY = 507
 _NOBODY = {404, 405, 501}
 
 
@@ -53,13 +49,13 @@ class ModelsFacts:
 def serve(bench: Bench, have: Mapping[str, Any]) -> ModelsFacts:
     """Start it for many models; load two, list, get, invoke, delete."""
     image: ImageFacts = have["static"]
-    if image.image.labels.get(capabilities.MULTI_MODELS) != capabilities.CLAIMED:
+    if not multi_model.capable(image.image.labels):
         return ModelsFacts("it does not claim to serve many models")
-    if reason := not_for_hosting(image):
+    if reason := not_ready(have["serve"]):
         return ModelsFacts(reason)
     model, _ = model_of(have["train-good"])
-    environment = {**bench.order.project.serve.environment, **_ENVIRONMENT}
-    models = {_folder(name): model for name in (_FIRST, _SECOND)}
+    environment = {**bench.order.project.serve.environment, **multi_model.ENVIRONMENT}
+    models = {paths.multi_model(name): model for name in (_FIRST, _SECOND)}
     try:
         with served(bench, Wanted("models", models, environment=environment)) as server:
             start = wait_until_ready(server, bench.order.timeout)
@@ -70,29 +66,23 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ModelsFacts:
         return ModelsFacts("it cannot be started (H-01)")
 
 
-def _folder(name: str) -> str:
-    return f"/opt/ml/models/{name}/model"
-
-
 def _asked(bench: Bench, server: Server, start: Start, *, trained: bool) -> ModelsFacts:
     def call(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         bench.check()
         return ask(server.place, method, path, body, headers, timeout=_LOAD_SECONDS)
 
     def load(name: str) -> Answer:
-        body = json.dumps({"model_name": name, "url": _folder(name)}).encode()
-        return call("POST", "/models", body, {"Content-Type": "application/json"})
+        return call("POST", multi_model.MODELS_PATH, multi_model.load_body(name), {"Content-Type": "application/json"})
 
     def invoke(name: str, request: Request) -> Answer:
         more = {hosting.TARGET_MODEL_HEADER: f"{name}.tar.gz"}
-        return call("POST", f"/models/{name}/invoke", request.body, request.headers | more)
+        return call("POST", multi_model.invoke_path(name), request.body, request.headers | more)
 
     loads = (load(_FIRST), load(_SECOND))
     if not all(each.ok for each in loads):
         return ModelsFacts(start=start, trained=trained, loads=loads)
-    again, listed = load(_FIRST), call("GET", "/models")
-    got, unknown = call("GET", f"/models/{_FIRST}"), "0" * 32
-    got_unknown = call("GET", f"/models/{unknown}")
+    again, listed = load(_FIRST), call("GET", multi_model.list_path())
+    got, got_unknown = (call("GET", multi_model.model_path(name)) for name in (_FIRST, _UNKNOWN))
     tries = _tries(bench, lambda request: invoke(_FIRST, request))
     request = tries[-1][0]
     return ModelsFacts(
@@ -106,9 +96,9 @@ def _asked(bench: Bench, server: Server, start: Start, *, trained: bool) -> Mode
         got_unknown,
         tries,
         (tries[-1][1], invoke(_SECOND, request)),
-        invoke(unknown, request),
-        call("DELETE", f"/models/{_FIRST}"),
-        call("GET", f"/models/{_FIRST}"),
+        invoke(_UNKNOWN, request),
+        call("DELETE", multi_model.model_path(_FIRST)),
+        call("GET", multi_model.model_path(_FIRST)),
     )
 
 
@@ -123,7 +113,11 @@ def _tries(bench: Bench, invoke: Callable[[Request], Answer]) -> tuple[tuple[Req
 
 
 SERVE_MODELS: Step[ModelsFacts] = Step(
-    "serve-models", "serve", "loads two models, if its label says that it can", serve, needs=("static", "train-good")
+    "serve-models",
+    "serve",
+    "loads two models, if its label says that it can",
+    serve,
+    needs=("static", "train-good", "serve"),
 )
 rule = rules_of(SERVE_MODELS)
 Judge = Callable[[ModelsFacts], Verdict]
@@ -163,7 +157,7 @@ def loads(facts: ModelsFacts) -> Verdict:
             return passed("200, 200, and 409 to the one that is there")
         return failed(f"a model that is there is loaded again: {facts.again.told}, not 409")
     bad = next(each for each in facts.loads if not each.ok)
-    if bad.status == _NO_MEMORY:
+    if bad.status == multi_model.NO_MEMORY:
         return passed("507: no memory for two models here")
     if not facts.trained:
         return skipped(f"its model was empty: {bad.told}")
@@ -174,12 +168,13 @@ def loads(facts: ModelsFacts) -> Verdict:
 def lists(facts: ModelsFacts) -> Verdict:
     """Names and folders."""
     try:
-        content = json.loads(facts.listed.body)
-        names = {str(each["modelName"]) for each in content["models"]}
-    except (ValueError, KeyError, TypeError):
-        return failed(f'GET /models: {facts.listed.told}\nnot {{"models": [{{"modelName": …, "modelUrl": …}}]}}')
-    missing = {_FIRST, _SECOND} - names
-    return failed(f"GET /models does not name {', '.join(missing)}: {facts.listed.told}") if missing else passed("both")
+        names, token = multi_model.page(facts.listed.body)
+    except ValueError as error:
+        return failed(f"GET /models: {facts.listed.told}\n{error}")
+    missing = {_FIRST, _SECOND} - set(names)
+    if missing and not token:
+        return failed(f"GET /models does not name {', '.join(missing)}: {facts.listed.told}")
+    return passed("both are in it" if not missing else "its first page has the documented shape")
 
 
 @_of_loaded("H-38", "GET /models/NAME knows what is loaded, and what is not")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.hosting.serve import model_of, not_for_hosting
+from byoc_cli.check.hosting.serve import model_of, not_ready
 from byoc_cli.check.hosting.server import Refused, Wanted, served
 from byoc_cli.check.hosting.starting import Start, wait_until_ready
 from byoc_cli.check.model import Step, Verdict, failed, passed, skipped, warned
@@ -32,7 +32,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> PortFacts:
     """Start it for port 8090."""
     image: ImageFacts = have["static"]
     claimed = image.image.labels.get(capabilities.BIND_TO_PORT) == capabilities.CLAIMED
-    if reason := not_for_hosting(image):
+    if reason := not_ready(have["serve"]):
         return PortFacts(claimed, reason)
     environment = {**bench.order.project.serve.environment, **_ENVIRONMENT}
     model, _ = model_of(have["train-good"])
@@ -44,7 +44,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> PortFacts:
 
 
 SERVE_PORT: Step[PortFacts] = Step(
-    "serve-port", "serve", "starts it on another port, as in a pipeline", serve, needs=("static", "train-good")
+    "serve-port", "serve", "starts it on another port, as in a pipeline", serve, needs=("static", "train-good", "serve")
 )
 rule = rules_of(SERVE_PORT)
 

@@ -98,7 +98,7 @@ def at_once(facts: ServingFacts) -> Verdict:
     if not facts.sample:
         return skipped(_ASK_FOR_SAMPLE)
     if not facts.loads:
-        return skipped(facts.died)
+        return skipped(facts.died or "one request alone keeps /ping waiting (H-10)")
     bad = [[each for each in load.answers if not each.ok] for load in facts.loads]
     if all(bad):
         seen = f"{len(bad[-1])} of {len(facts.loads[-1].answers)} failed: {bad[-1][0].told}"

@@ -15,7 +15,6 @@ from byoc_cli.project import PredictSettings
 
 _ROW = [5.1, 3.5, 1.4, 0.2]
 _LINES = 3
-_LARGE = 6 * 1024 * 1024  # H-21
 _BLANK = (b"json", b"csv", b"text/")
 
 
@@ -96,11 +95,11 @@ def _png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def large(request: Request) -> Request:
-    """The same request, 6 MB long: with blanks behind it where they mean nothing, else with zeros."""
+def large(request: Request, size: int) -> Request:
+    """The same request, so long: with blanks behind it where they mean nothing, else with zeros."""
     kind = request.content_type.encode()
     filler = b"\n" if any(each in kind for each in _BLANK) else b"\0"
-    return Request(request.body + filler * (_LARGE - len(request.body)), request.content_type, request.accept)
+    return Request(request.body + filler * (size - len(request.body)), request.content_type, request.accept)
 
 
 def bad(request: Request | None) -> Iterator[tuple[str, Request]]:

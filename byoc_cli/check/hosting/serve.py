@@ -67,8 +67,9 @@ def _course(bench: Bench, facts: ServingFacts, model: Path | None, *, isolated: 
 
 
 def _is_no_matter_of_network(facts: ServingFacts) -> bool:
-    start = facts.start
-    return bool(start.wrong or start.late or facts.refusals or start.last.status)
+    start, found = facts.start, cause(facts)
+    waits = start.exit is None and not (found and found.id == "T-74")
+    return bool(start.wrong or start.late or facts.refusals or waits)
 
 
 def not_for_hosting(image: ImageFacts) -> str:
@@ -79,6 +80,11 @@ def not_for_hosting(image: ImageFacts) -> str:
     if there.result == "skip" and image.serve.speaks_of("train"):
         return "the image does not serve"
     return ""
+
+
+def not_ready(facts: ServingFacts) -> str:
+    """Why there is no use in starting it another way, "" where it became ready."""
+    return facts.reason or ("" if facts.ready else "as a plain endpoint it does not become ready either")
 
 
 def cause(facts: ServingFacts) -> causes.Cause | None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.hosting.facts import ServingFacts
-from byoc_cli.check.hosting.serve import model_of
+from byoc_cli.check.hosting.serve import model_of, not_ready
 from byoc_cli.check.hosting.server import Refused, Wanted, served
 from byoc_cli.check.hosting.starting import Start, wait_until_ready
 from byoc_cli.check.model import Step, Verdict, passed, warned
@@ -30,9 +29,8 @@ class ServerlessFacts:
 
 def serve(bench: Bench, have: Mapping[str, Any]) -> ServerlessFacts:
     """Start it as a user that nobody knows."""
-    normal: ServingFacts = have["serve"]
-    if normal.reason or not normal.ready:
-        return ServerlessFacts(reason=normal.reason or "it does not become ready as root either")
+    if reason := not_ready(have["serve"]):
+        return ServerlessFacts(reason=reason)
     user, memory = serverless.user(), bench.order.serverless
     model, _ = model_of(have["train-good"])
     environment = bench.order.project.serve.environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
 from byoc_cli.check.hosting.serve import asked, cause, missing_model, needs_model, started
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
@@ -41,12 +42,16 @@ def read_only(facts: ServingFacts) -> Verdict:
     """It is read-only, as in the cloud."""
     if facts.refusals:
         seen = "\n".join(facts.refusals[:2])
-        if facts.ready and (facts.sample or not any(answer.status >= 500 for _, answer in facts.tries)):
+        if facts.ready and (facts.sample or not any(_went_wrong(answer) for _, answer in facts.tries)):
             return warned(f"{seen}\nit went on all the same")
         return failed(seen, cloud=hosting.cannot_start() if facts.start.exit else hosting.ping_failed())
     if facts.ready:
         return passed(f"{paths.MODEL} was read-only, and it did not mind")
     return skipped("it did not become ready")
+
+
+def _went_wrong(answer: Answer) -> bool:
+    return answer.status >= 500 or not answer.status
 
 
 @started(

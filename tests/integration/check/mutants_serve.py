@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 from byoc_cli.check.model import Result
 from tests.integration.check.images import File
 from tests.integration.check.mutant import SERVE, Mutant, edited
-from tests.integration.world import PROJECTS
 
-MANY = (PROJECTS / "many" / "serve").read_bytes()
 COPY_SERVE = ["COPY serve /usr/local/bin/serve"]
 _LABEL = "LABEL com.amazonaws.sagemaker.capabilities"
 _FIRST = "stopping = threading.Event()\n"
 _READ = '        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))\n'
-_PING = "self.answer(200 if self.path == \"/ping\" else 404)"
+_PING = 'self.answer(200 if self.path == "/ping" else 404)'
 _HANDLER = "signal.signal(signal.SIGTERM, stop)\n"
 _REFUSED = "self.answer(400, json.dumps"
-_THREADS = "class Server(http.server.ThreadingHTTPServer)"
 
 
 def _serve(
@@ -36,22 +33,26 @@ def _at_each(name: str, change: str, caught: Mapping[str, Result], code: str) ->
     return _serve(name, change, caught, _READ, f"{_READ}        {code}\n")
 
 
-def _many(name: str, change: str, caught: Mapping[str, Result], old: str, new: str) -> Mutant:
-    lines = [*COPY_SERVE, f"{_LABEL}.multi-models=true"]
-    return Mutant(name, change, caught, lines, {"serve": edited(MANY, old, new)})
+def _one_thread(name: str, change: str, caught: Mapping[str, Result], seconds: float) -> Mutant:
+    serve = edited(SERVE, "ThreadingHTTPServer", "HTTPServer").content
+    late = edited(serve, "mean = models[name]", f"__import__('time').sleep({seconds})\n        mean = models[name]")
+    return Mutant(name, change, caught, COPY_SERVE, {"serve": late})
 
 
 SERVE_MUTANTS = (
     # -- the start ---------------------------------------------------------------------------------------------------
     _first("serve-exits", "`serve` ends with an error", {"H-01": "fail"}, 'raise SystemExit("no such model")'),
     _first("serve-daemon", "`serve` goes to the background", {"H-01": "fail"}, "os.fork() and os._exit(0)"),
-    _first(
-        "serve-needs-module", "a package is missing", {"H-01": "fail"}, "import a_package_that_is_not_there"
-    ),
+    _first("serve-needs-module", "a package is missing", {"H-01": "fail"}, "import a_package_that_is_not_there"),
     _serve("loopback", "binds 127.0.0.1", {"H-12": "fail"}, '("0.0.0.0", PORT)', '("127.0.0.1", PORT)'),
     _serve("wrong-port", "listens on port 5000", {"H-12": "fail"}, '"8080"', '"5000"'),
     _first("slow-load", "is ready 10 minutes after its start", {"H-11": "fail"}, "import time; time.sleep(600)"),
-    _first("slow-busy-load", "loads for 10 minutes", {"H-11": "warn"}, "import time\nwhile time.sleep(0.001) is None: sum(range(100000))"),
+    _first(
+        "slow-busy-load",
+        "loads for 10 minutes",
+        {"H-11": "warn"},
+        "import time\nwhile time.sleep(0.001) is None: sum(range(100000))",
+    ),
     _first(
         "writes-model",
         "writes to the model's folder at the start",
@@ -80,35 +81,15 @@ SERVE_MUTANTS = (
         "other-name",
         "reads another file than `train` writes",
         {"T-51": "warn"},
-        'STATE = pathlib.Path("/opt/ml/model/model.json")\nMEAN = json.loads(STATE.read_text())["mean"] if STATE.is_file() else 0.0',
+        "MEAN = load(STATE)",
         'MEAN = json.loads(pathlib.Path("/opt/ml/model/weights.json").read_text())["mean"]',
     ),
     # -- /ping -------------------------------------------------------------------------------------------------------
     _serve("ping-404", "/ping is 404", {"H-10": "fail"}, _PING, "self.answer(404)"),
     _serve("ping-500", "/ping is 500", {"H-10": "fail"}, _PING, "self.answer(500)"),
     _serve("ping-late", "/ping takes 3 s", {"H-10": "fail"}, _PING, f"__import__('time').sleep(3); {_PING}"),
-    _serve(
-        "ping-late-busy",
-        "one thread, and a request takes 3 s",
-        {"H-10": "fail"},
-        f"{_THREADS}:\n    daemon_threads = False  # requests in flight are waited for",
-        "class Server(http.server.HTTPServer):\n    pause = 3",
-        [
-            "RUN sed -i 's/    def predict(self, body):/    def predict(self, body):\\n"
-            "        __import__(\"time\").sleep(3)/' /usr/local/bin/serve"
-        ],
-    ),
-    _serve(
-        "ping-held",
-        "/ping waits for requests",
-        {"H-10": "warn"},
-        f"{_THREADS}:\n    daemon_threads = False  # requests in flight are waited for",
-        "class Server(http.server.HTTPServer):\n    pause = 0",
-        [
-            "RUN sed -i 's/    def predict(self, body):/    def predict(self, body):\\n"
-            "        __import__(\"time\").sleep(0.4)/' /usr/local/bin/serve"
-        ],
-    ),
+    _one_thread("ping-late-busy", "one thread, and a request takes 3 s", {"H-10": "fail"}, 3),
+    _one_thread("ping-held", "one thread, and a request takes 0.4 s", {"H-10": "warn"}, 0.4),
     _serve(
         "accepts-late",
         "accepts one connection a second",
@@ -119,7 +100,11 @@ SERVE_MUTANTS = (
     ),
     # -- requests ----------------------------------------------------------------------------------------------------
     _serve(
-        "invocations-404", "answers to /invoke only", {"H-15": "fail"}, 'self.path != "/invocations"', 'self.path != "/invoke"'
+        "invocations-404",
+        "answers to /invoke only",
+        {"H-15": "fail"},
+        'elif self.path != "/invocations"',
+        'elif self.path != "/invoke"',
     ),
     _at_each(
         "unknown-header",
@@ -144,7 +129,8 @@ SERVE_MUTANTS = (
         "one-at-once",
         "refuses a second request at once",
         {"H-25": "warn"},
-        "global busy\n        if globals().get('busy'): return self.answer(503)\n        busy = True; __import__('time').sleep(0.1); busy = False",
+        "global busy\n        if globals().get('busy'): return self.answer(503)\n"
+        "        busy = True; __import__('time').sleep(0.1); busy = False",
     ),
     Mutant(
         "execution-parameters",
@@ -176,7 +162,9 @@ SERVE_MUTANTS = (
         _READ,
         '        if int(self.headers.get("Content-Length") or 0) > 1 << 20:\n            os._exit(1)\n' + _READ,
     ),
-    _serve("dies-bad", "dies of bad JSON", {"H-18": "warn"}, _REFUSED, f"os._exit(1) if b'[1.0' in body else {_REFUSED}"),
+    _serve(
+        "dies-bad", "dies of bad JSON", {"H-18": "warn"}, _REFUSED, f"os._exit(1) if b'[1.0' in body else {_REFUSED}"
+    ),
     _serve("error-500", "answers 500 to bad JSON", {"H-18": "warn"}, _REFUSED, "self.answer(500, json.dumps"),
     _serve("error-200", "answers 200 to bad JSON", {"H-18": "warn"}, _REFUSED, "self.answer(200, json.dumps"),
     _serve(
@@ -225,9 +213,37 @@ SERVE_MUTANTS = (
         "8080",
     ),
     Mutant(
-        "no-label-port", "takes another port, without the label", {"H-31": "warn"}, [f"{_LABEL}.accept-bind-to-port=false"]
+        "no-label-port",
+        "takes another port, without the label",
+        {"H-31": "warn"},
+        [f"{_LABEL}.accept-bind-to-port=false"],
     ),
-    Mutant("label-models", "the label says many models, and it has no such API", {"H-35": "fail"}, [f"{_LABEL}.multi-models=true"]),
+    _serve(
+        "label-models",
+        "the label says many models, and it has no such API",
+        {"H-35": "fail"},
+        'os.environ.get("SAGEMAKER_MULTI_MODEL") == "true"',
+        "False",
+    ),
+    _serve("loads-again", "loads a model again", {"H-36": "fail"}, "409 if known else 200", "200"),
+    _serve(
+        "lists-by-name",
+        "lists models by their names",
+        {"H-37": "fail"},
+        'self.answer_json({"models": rows})',
+        'self.answer_json({row["modelName"]: row for row in rows})',
+    ),
+    _serve(
+        "knows-all", "knows models that are not loaded", {"H-38": "fail"}, '"it is not loaded"}, 404', '"none"}, 200'
+    ),
+    _serve("keeps-model", "does not unload", {"H-39": "fail"}, "models.pop(", "models.get("),
+    _serve(
+        "invokes-unknown",
+        "answers 500 for a model that is not loaded",
+        {"H-40": "fail"},
+        "        if name and name not in models:\n            self.answer(404)",
+        "        if name and name not in models:\n            self.answer(500)",
+    ),
     Mutant(
         "label-stream",
         "the label says bidirectional streaming, and it has none",

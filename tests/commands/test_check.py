@@ -10,6 +10,7 @@ import pytest
 from byoc_cli.contract.rules import RULES
 from byoc_cli.engine.types import ImageConfig
 from tests.commands.conftest import Byoc
+from tests.commands.programs import train
 from tests.fakes import FakeEngine
 
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
@@ -24,7 +25,7 @@ def nothing_left(engine: FakeEngine) -> object:
 
 @pytest.mark.usefixtures("project")
 def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND)
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
     ran = byoc("check")
     assert ran.code == 0, ran.stderr
     assert "pass T-01  MUST" in ran.stdout
@@ -35,7 +36,7 @@ def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(user="1000"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
     ran = byoc("check")
     assert ran.code == 1
     assert "\nFAIL T-60 MUST: it runs as root\n      seen:   USER 1000 can write neither" in ran.stdout
@@ -47,7 +48,7 @@ def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: Fake
 
 @pytest.mark.usefixtures("project")
 def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(user="1000"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
     ran = byoc("check", "--json")
     assert ran.code == 1
     assert set(ran.data) == {"image", "rules", "summary"}
@@ -58,7 +59,7 @@ def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_warnings_alone_are_0_and_with_strict_1(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
     ran = byoc("check")
     assert (ran.code, "WARN I-12" in ran.stdout) == (0, True)
     assert byoc("check", "--strict").code == 1
@@ -66,7 +67,7 @@ def test_warnings_alone_are_0_and_with_strict_1(byoc: Byoc, engine: FakeEngine) 
 
 @pytest.mark.usefixtures("project")
 def test_quiet_prints_what_is_wrong_and_the_count(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
     ran = byoc("check", "-q")
     assert ran.stderr == ""
     assert ran.stdout.startswith("\nWARN I-12")
@@ -84,7 +85,7 @@ def test_files_are_written_whatever_comes_out(byoc: Byoc, engine: FakeEngine) ->
 
 @pytest.mark.usefixtures("project")
 def test_wrong_words_are_said_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
-    engine.add_image("my-model:latest", contents=SOUND)
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
     for words, said in (
         (
             ("--only", "trian"),
@@ -113,5 +114,5 @@ def test_list_needs_neither_an_engine_nor_a_project(byoc: Byoc) -> None:
     assert ran.code == 0
     assert ran.stdout.splitlines()[0].split() == ["RULE", "LEVEL", "STEP", "WHAT", "IS", "CHECKED"]
     listed = byoc("check", "--list", "--only", "T-60", "--json").data
-    assert [rule["id"] for rule in listed] == ["T-60"]
+    assert {rule["id"] for rule in listed} == {"T-60"}
     assert set(listed[0]) == {"id", "level", "step", "sentence", "remedy", "source"}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from byoc_cli.check.model import Finding, Verdict
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.programs import Program, Start
 from byoc_cli.check.table import STEPS
+from byoc_cli.check.training.facts import TrainingFacts
+from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract.image import ACCEPTED
 from byoc_cli.engine.types import Image, ImageConfig
 
@@ -33,6 +35,16 @@ def facts(config: ImageConfig | None = None, *, size: int = 1, **changes: Any) -
     image = Image("sha256:1", ["a:1"], [], 0, architecture, "linux", size, labels, config=config or ImageConfig())
     sound = ImageFacts(image, "amd64", start("train"), start("serve"), "/bin/bash", PYTHON.path, manifest=ACCEPTED)
     return replace(sound, **changes)
+
+
+_OF_FACTS = {each.name for each in fields(TrainingFacts)} - {"model"}  # that is the run's here
+
+
+def trained(image: ImageFacts | None = None, **changes: Any) -> TrainingFacts:
+    """Facts of a good run, with changes of the run or of the facts."""
+    own = {name: changes.pop(name) for name in list(changes) if name in _OF_FACTS}
+    ran = replace(Ran(seconds=1.0, log="epoch=1", model=["model.json"], first_word=0.1), **changes)
+    return replace(TrainingFacts(image or facts(), ran=ran, strict=ran), **own)
 
 
 def judged(id_: str, given: object, step: str = "static") -> Verdict:

@@ -194,7 +194,10 @@ def test_parts_ids_and_steps_choose() -> None:
     assert chosen(["serve"]) >= {"H-01", "I-06", "T-60"}, "T-60 is H-02's, too"
     assert chosen(["T-01,i-06"]) == {"T-01", "I-06"}
     assert chosen(["I-09"]) == {"T-60"}, "it is checked by that"
-    assert chosen(["static"]) == chosen()
+    assert {"T-01", "T-60"} <= chosen(["static"]) < chosen()
+    assert chosen(["train-stop"]) == {"T-40", "T-41", "T-52"}
+    assert "T-47" not in chosen(["train"]), "two hosts are asked for"
+    assert "T-47" in chosen(asked=["train-hosts"])
 
 
 def test_skipping() -> None:
@@ -209,7 +212,7 @@ def test_skipping() -> None:
     [
         ("trian", "did you mean train?"),
         ("statc", "did you mean static?"),
-        ("T-011", "did you mean T-01?"),
+        ("I-066", "did you mean I-06?"),
         ("xyz", "byoc check --list shows them"),
     ],
 )
@@ -221,4 +224,4 @@ def test_a_word_that_is_none_names_the_nearest(word: str, hint: str) -> None:
 
 def test_nothing_left_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="no rule is left to try"):
-        chosen(["T-01"], ["static"])
+        chosen(["I-04"], ["static"])

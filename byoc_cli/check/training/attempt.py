@@ -175,6 +175,8 @@ def _run(
         finally:
             over.set()
         seconds = time.monotonic() - listener.started
+    if ending.cause == "max-runtime":  # the rest is the time that it took to end
+        seconds = min(seconds, wanted.timeout)
     return ending.cause in {"max-runtime", "stopped"}, seconds
 
 
@@ -194,7 +196,7 @@ def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: fl
         output=_below(place.output),
         checkpoints=_below(place.checkpoints),
         links=[text for text in listener.warnings if text.startswith("model/")],
-        elsewhere=[] if model else host.container.changes(),
+        elsewhere=[] if model and listener.text else host.container.changes(),
         first_word=listener.first_word,
         stopped=stopped,
         ended_at=listener.started + seconds,

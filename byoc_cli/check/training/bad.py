@@ -24,16 +24,24 @@ _SLOWER = 2.0
 
 @dataclass(frozen=True)
 class BadFacts:
-    """How `train` does with hyperparameters that nobody can read; `reason` is why it was not tried."""
+    """How `train` does with `what` it cannot use; `reason` is why it was not tried."""
 
     good: TrainingFacts
     reason: str = ""
+    what: str = "hyperparameters that are no JSON"
     ran: Ran = field(default_factory=Ran)
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> BadFacts:
-    """Run it as the good run was, but for that file."""
+    """Run it as the good run was, but for that file; if that one failed for want of other data, it was bad enough."""
     good: TrainingFacts = have["train-good"]
+    if (
+        not good.reason
+        and good.ran.failed
+        and not good.ran.refused
+        and all(each.id == causes.CHANNEL for each in good.causes)
+    ):
+        return BadFacts(good, what="data that it cannot use", ran=good.ran)
     if reason := why_not(good):
         return BadFacts(good, reason)
     wanted = Wanted(
@@ -43,7 +51,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> BadFacts:
         files={paths.HYPERPARAMETERS_FILE: _INVALID},
         grace=1,
     )
-    return BadFacts(good, "", attempt(bench, wanted)[0])
+    return BadFacts(good, ran=attempt(bench, wanted)[0])
 
 
 def why_not(good: TrainingFacts) -> str:
@@ -66,16 +74,16 @@ def exit_code(facts: BadFacts) -> Verdict:
     """0 is a finding only with evidence: a sound container may have nothing to complain of."""
     ran = facts.ran
     if ran.stopped:
-        return skipped("it went on training: it does not mind hyperparameters that are no JSON")
+        return skipped(f"it went on training: it does not mind {facts.what}")
     if ran.code:
-        return passed(f"exit code {ran.code}, with hyperparameters that are no JSON")
+        return passed(f"exit code {ran.code}, with {facts.what}")
     cloud = "TrainingJobStatus: Completed"
     if ran.failure and ran.failure.strip():
         return failed(f"exit code 0, and a failure file: {ran.failure.strip().splitlines()[0][:200]}", cloud=cloud)
     complaint = causes.complaint(ran.log, facts.good.ran.log)
     if complaint and not ran.model:
-        return failed(f"with hyperparameters that are no JSON: {complaint[:200]}\nand then exit code 0", cloud=cloud)
-    return skipped("it had nothing to say against hyperparameters that are no JSON")
+        return failed(f"with {facts.what}: {complaint[:200]}\nand then exit code 0", cloud=cloud)
+    return skipped(f"it had nothing to say against {facts.what}")
 
 
 @bad(

@@ -37,7 +37,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     found = [cause(strict)]
     if _NOT_EXECUTED.search(strict.log):
         return TrainingFacts(image, "`train` cannot be executed (I-06)")
-    if strict.code and (found[0] is None or found[0].id in _RELAXED):
+    if _may_go_better(strict, found[0]):
         name = "good-again"
         ran = attempt(bench, Wanted(name, timeout))[0]
         found.append(cause(ran))
@@ -52,6 +52,14 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
         named=sources.hyperparameters(bench, image),
         metrics=job.metrics,
     )
+
+
+def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:
+    """Whether a network and writable data may make a difference."""
+    if strict.refused or strict.code == 0:
+        return False
+    waits = strict.stopped and cause is not None and cause.id == "T-74"
+    return waits or (not strict.stopped and (cause is None or cause.id in _RELAXED))
 
 
 def not_for_training(image: ImageFacts) -> str:

@@ -14,19 +14,20 @@ from byoc_cli.contract import cloud_words, paths
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
 _BUFFERED_SECONDS = 3.0
+_NOT_ENDED = "it did not end in time (T-31)"
 
 
-def without_fault(facts: TrainingFacts, held: str) -> Verdict:
+def _without_fault(facts: TrainingFacts, held: str) -> Verdict:
     """Pass where it ended well, skip where something else kept it from that."""
     if facts.ran.code == 0:
         return passed(held)
     if facts.ran.stopped:
-        return skipped(too_long(facts))
+        return skipped(_NOT_ENDED)
     others = [each.id for each in facts.causes if each.id.startswith("T-")] or ["T-31"]
     return skipped(f"it did not end well ({others[-1]})")
 
 
-def too_long(facts: TrainingFacts) -> str:
+def _too_long(facts: TrainingFacts) -> str:
     """Say that it was stopped, and how to have it end."""
     return f"it still trained after {facts.ran.seconds:.0f} s: give a longer --timeout, or --hyperparam for a short run"
 
@@ -49,7 +50,7 @@ def layout(facts: TrainingFacts) -> Verdict:
     """A folder that the platform does not make is not to be relied upon."""
     if cause := facts.cause("T-11"):
         return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
-    return without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
+    return _without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
 
 
 @good(
@@ -63,7 +64,7 @@ def strings(facts: TrainingFacts) -> Verdict:
         return failed(f"{cause.line}\nevery value in {paths.HYPERPARAMETERS_FILE} is a string", cloud=facts.ran.cloud)
     if not facts.hyperparameters:
         return skipped("it was given no hyperparameters: --hyperparam K=V")
-    return without_fault(facts, ", ".join(f'"{name}"' for name in facts.hyperparameters) + " were strings")
+    return _without_fault(facts, ", ".join(f'"{name}"' for name in facts.hyperparameters) + " were strings")
 
 
 @good(
@@ -78,7 +79,7 @@ def resource_config(facts: TrainingFacts) -> Verdict:
     text = facts.image.train.on_path.text + facts.image.train.text
     if "resourceConfig.json" in text and paths.RESOURCE_CONFIG_FILE not in text:
         return warned("the source of `train` speaks of resourceConfig.json only, which is never there")
-    return without_fault(facts, "it missed no resourceConfig.json")
+    return _without_fault(facts, "it missed no resourceConfig.json")
 
 
 @good("T-21", "it needs no file that no document names", "read what the guide names: hyperparameters.json, …")
@@ -86,7 +87,7 @@ def undocumented(facts: TrainingFacts) -> Verdict:
     """A file in /opt/ml/input/config that is not there without a setting."""
     if cause := facts.cause("T-21"):
         return warned(cause.line)
-    return without_fault(facts, "it looked for none in vain")
+    return _without_fault(facts, "it looked for none in vain")
 
 
 @good(
@@ -98,7 +99,7 @@ def manifests(facts: TrainingFacts) -> Verdict:
     """NAME-manifest lies beside each channel."""
     if cause := facts.cause("T-22"):
         return warned(cause.line, cloud=facts.ran.cloud)
-    return without_fault(facts, "the manifests beside the channels did not disturb it")
+    return _without_fault(facts, "the manifests beside the channels did not disturb it")
 
 
 @good(
@@ -110,7 +111,7 @@ def toolkit_variables(facts: TrainingFacts) -> Verdict:
     """SM_… are made inside of the container."""
     if cause := facts.cause("T-29"):
         return failed(f"{cause.line}\n{cause.name} is not set by SageMaker", cloud=facts.ran.cloud)
-    return without_fault(facts, "it missed no SM_… variable")
+    return _without_fault(facts, "it missed no SM_… variable")
 
 
 @good("T-31", "it ends with 0 when all went well", "end with exit code 0 when done, with another one when not")
@@ -118,7 +119,7 @@ def exit_code(facts: TrainingFacts) -> Verdict:
     """A failure is a finding with the user's data, or with a cause that no data mends."""
     ran = facts.ran
     if ran.stopped:
-        return skipped(too_long(facts))
+        return skipped(_too_long(facts))
     if ran.refused:
         return skipped("it was not started (T-01)")
     if ran.code == 0:
@@ -165,7 +166,7 @@ def model(facts: TrainingFacts) -> Verdict:
         more = f" and {len(ran.model) - 3} more" if len(ran.model) > 3 else ""
         return passed(", ".join(ran.model[:3]) + more)
     if not ran.completed:
-        return without_fault(facts, "")
+        return _without_fault(facts, "")
     if _ended_with_0(facts).result == "fail":
         return skipped("it hides a failure (T-31)")
     elsewhere = [path for path in ran.elsewhere if not path.startswith(_UNWATCHED) and "__pycache__" not in path]
@@ -180,7 +181,7 @@ def output(facts: TrainingFacts) -> Verdict:
     lost = [name for name in lost if not name.lower().startswith(("failure", "error"))]  # T-34 speaks of them
     if lost:
         return warned(f"{paths.OUTPUT}/{lost[0]} is not kept: only what is in {paths.OUTPUT_DATA} is")
-    return without_fault(facts, "nothing lies beside it")
+    return _without_fault(facts, "nothing lies beside it")
 
 
 @good(
@@ -211,7 +212,7 @@ def data(facts: TrainingFacts) -> Verdict:
 
 def _not_strict(facts: TrainingFacts) -> str:
     if facts.strict.stopped:
-        return too_long(facts)
+        return _NOT_ENDED
     other = next((each.id for each in facts.causes if each.id.startswith("T-")), "")
     return f"it did not end well ({other or 'T-31'})"
 
@@ -221,7 +222,7 @@ def may_write(facts: TrainingFacts) -> Verdict:
     """As the run proves."""
     if cause := facts.cause("T-60"):
         return failed(cause.line, cloud=cloud_words.no_failure_reason(facts.ran.code or 1))
-    return without_fault(facts, "nothing was refused to it")
+    return _without_fault(facts, "nothing was refused to it")
 
 
 @good(
@@ -232,7 +233,7 @@ def prints(facts: TrainingFacts) -> Verdict:
     ran = facts.ran
     if not ran.log.strip():
         if not ran.completed:
-            return without_fault(facts, "")
+            return _without_fault(facts, "")
         files = [path for path in ran.elsewhere if path.endswith(".log")]
         where = f"; {files[0]} is not collected" if files else ""
         return warned(
@@ -256,7 +257,7 @@ def metrics(facts: TrainingFacts) -> Verdict:
     if not facts.metrics:
         return skipped("no metrics are defined ([train.metrics])")
     if not facts.ran.completed:
-        return without_fault(facts, "")
+        return _without_fault(facts, "")
     seen = []
     for name, text in facts.metrics.items():
         pattern = re.compile(text)
@@ -279,7 +280,7 @@ def isolated(facts: TrainingFacts) -> Verdict:
     if facts.strict.code == 0:
         return passed("it had no network")
     if facts.strict.stopped:
-        return skipped(too_long(facts))
+        return skipped(_NOT_ENDED)
     if facts.ran.completed and not facts.cause("T-59"):
         return warned(f"without a network it failed, with one it did not\n{facts.strict.end}")
     return skipped(_not_strict(facts))
@@ -290,4 +291,4 @@ def shared_memory(facts: TrainingFacts) -> Verdict:
     """Nobody documents how much there is."""
     if cause := facts.cause("T-76"):
         return warned(cause.line, cloud=facts.ran.cloud)
-    return without_fault(facts, "it complained of nothing")
+    return _without_fault(facts, "it complained of nothing")

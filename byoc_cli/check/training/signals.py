@@ -36,6 +36,8 @@ def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
         if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
             caught, blocked, ignored = (int(_field(status, name), 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
             command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if not command:  # it has ended
+                return None
             # What is blocked is waited for, as inits do it.
             return Process(command, bool((caught | blocked) & _BIT), bool(ignored & _BIT))
     return None

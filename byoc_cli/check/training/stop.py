@@ -11,6 +11,7 @@ from typing import Any
 
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step, Verdict, passed, skipped, warned
+from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.programs import SHELLS
 from byoc_cli.check.training import causes, sources
 from byoc_cli.check.training.attempt import Listener, Wanted, attempt
@@ -19,7 +20,7 @@ from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.signals import Process, first_process
-from byoc_cli.contract import cloud_words, paths, training
+from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
 from byoc_cli.local.training.execution import Execution
@@ -73,6 +74,9 @@ class _Stopper:
 
     def __call__(self, container: Container, execution: Execution, listener: Listener, over: threading.Event) -> None:
         while not over.wait(_LOOK_SECONDS):
+            spoken = listener.first_word is not None
+            if not spoken and time.monotonic() - listener.started < _WORDLESS_SECONDS:
+                continue  # until then it may be the engine's own process
             self._look(container)
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
@@ -85,20 +89,17 @@ class _Stopper:
         self._pid = getattr(self, "_pid", 0) or container.pid()
         seen = first_process(self._pid)
         # A program that ends takes its handlers down first: what was seen is so.
+        self.looks += seen is not None
         if seen and not (self.process and self.process.takes and not seen.takes):
             self.process = seen
 
     def _is_middle(self, listener: Listener) -> bool:
         elapsed = time.monotonic() - listener.started
-        spoken = listener.first_word
-        if spoken is None and elapsed < _WORDLESS_SECONDS:
-            return False
-        self.looks += 1
         takes = bool(self.process and self.process.takes)
         if self._slowed:  # it is over soon: until then a handler may come
             return takes
         middle = min(self._good.ran.seconds / 2, _MIDDLE_SECONDS)
-        return elapsed > middle and (takes or elapsed - (spoken or 0) > _SETTLE_SECONDS)
+        return elapsed > middle and (takes or elapsed - (listener.first_word or 0) > _SETTLE_SECONDS)
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
@@ -177,9 +178,7 @@ def _ended_before(facts: StopFacts) -> str:
 
 
 def _ignores(facts: StopFacts, process: Process) -> Verdict:
-    source = facts.good.image.train
-    speaks = re.search(r"SIGTERM|\btrap\b", source.on_path.text + source.text)
-    if not facts.asked and (facts.looks < _ENOUGH_LOOKS or speaks):
+    if not facts.asked and (facts.looks < _ENOUGH_LOOKS or _may_handle(facts.good.image, process)):
         return skipped(_ended_before(facts))
     fix = f"signal.signal(signal.SIGTERM, handler) early in {process.name or '`train`'}"
     if process.name in SHELLS:
@@ -188,8 +187,16 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
     return warned(
         f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1{killed}",
         fix,
-        f"a stopped job goes on for {training.STOP_GRACE_SECONDS} s, then {cloud_words.killed_while_stopping()}",
+        cloud_words.killed_while_stopping(),
     )
+
+
+def _may_handle(image: ImageFacts, process: Process) -> bool:
+    """Whether it may have had a handler for too short a time to be seen: its source speaks of it, or is not known."""
+    start = image.train
+    known = {each.path: each.text for each in (start.on_path, start.program, start.script) if each and each.text}
+    text = next((text for path, text in known.items() if path in process.command.split()), None)
+    return text is None or bool(re.search(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b", text))
 
 
 @stop("T-41", "it saves its model when it is stopped", f"let the handler of SIGTERM save to {paths.MODEL}")

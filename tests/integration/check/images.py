@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
 import tarfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,4 +105,9 @@ def findings(reference: str, folder: Path, only: Sequence[str] = ()) -> dict[str
     assert image
     order = Order(project.load(folder), reference, image)
     rules = selection.chosen(STEPS, only, [])
-    return {found.rule.id: found for found in check(STEPS, rules, Benches(order, connect), Quiet())}
+    with warnings.catch_warnings():
+        # docker-py never closes the connection of an attach: the garbage collector does, and it warns.
+        warnings.simplefilter("ignore", ResourceWarning)
+        found = {each.rule.id: each for each in check(STEPS, rules, Benches(order, connect), Quiet())}
+        gc.collect()
+    return found

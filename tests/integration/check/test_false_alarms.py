@@ -185,7 +185,7 @@ SKIPPED: Mapping[str, set[str]] = {
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 def test_a_sound_image_raises_no_alarm(make: Make, folder: Path, style: Recipe) -> None:
-    found = findings(make(style), folder)
+    found = findings(make(style), folder, ["static"])
     wrong: dict[str, tuple[Result, str]] = {
         id_: (each.result, each.verdict.seen) for id_, each in found.items() if each.result in {"fail", "warn"}
     }
@@ -200,11 +200,11 @@ def test_an_image_without_a_shell_and_without_python(make: Make, folder: Path) -
     recipe = Recipe(
         "scratch", ["COPY train serve /usr/local/bin/"], {"train": program, "serve": program}, base="scratch"
     )
-    found = findings(make(recipe), folder)
+    found = findings(make(recipe), folder, ["static"])
     assert {id_ for id_, each in found.items() if each.result in {"fail", "warn"}} == set()
     assert {id_ for id_, each in found.items() if each.result == "skip"} == {"I-16", "T-09"}
 
 
 def test_the_bundled_container_raises_no_alarm(cifar10_image: str, folder: Path) -> None:
-    found = findings(cifar10_image, folder)
+    found = findings(cifar10_image, folder, ["static"])
     assert {id_: each.verdict.seen for id_, each in found.items() if each.result in {"fail", "warn"}} == {}

@@ -1,0 +1,105 @@
+"""Why a training failed, from its log."""
+
+from __future__ import annotations
+
+import pytest
+
+from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, cause, complaint
+from byoc_cli.check.training.ran import Ran
+from byoc_cli.check.training.sources import longer
+
+
+def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None = None) -> str:
+    told = cause(Ran(code, log=log, failure=failure), channels=["training"], strings=strings)
+    return told.id if told else ""
+
+
+@pytest.mark.parametrize(
+    ("id_", "line"),
+    [
+        ("T-11", "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/output/tensorboard/events'"),
+        ("T-14", "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/config/resourceConfig.json'"),
+        ("T-14", "cat: /opt/ml/input/config/resourceConfig.json: No such file or directory"),
+        (
+            "T-21",
+            "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/config/checkpointconfig.json'",
+        ),
+        ("T-22", "NotADirectoryError: [Errno 20] Not a directory: '/opt/ml/input/data/training-manifest'"),
+        ("T-29", "KeyError: 'SM_MODEL_DIR'"),
+        ("T-29", "/usr/local/bin/train: line 3: SM_CHANNEL_TRAINING: unbound variable"),
+        ("T-29", "train: 3: SM_HOSTS: parameter not set"),
+        ("T-59", "OSError: [Errno 30] Read-only file system: '/opt/ml/input/data/training/cache.bin'"),
+        ("T-59", "touch: cannot touch '/opt/ml/input/data/training/x': Read-only file system"),
+        ("T-60", "PermissionError: [Errno 13] Permission denied: '/opt/ml/model/model.pkl'"),
+        ("T-60", "sh: 1: cannot create /opt/ml/output/failure: Permission denied"),
+        ("T-74", "urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>"),
+        ("T-74", "curl: (6) Could not resolve host: example.com"),
+        ("T-74", "ERROR: No matching distribution found for pandas"),
+        ("T-74", "botocore.exceptions.NoCredentialsError: Unable to locate credentials"),
+        (
+            "T-76",
+            "ERROR: Unexpected bus error encountered in worker. This might be caused by insufficient shared memory",
+        ),
+        (GPU, "RuntimeError: Found no NVIDIA driver on your system."),
+        (CHANNEL, "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/train/a.csv'"),
+        (ITSELF, "ModuleNotFoundError: No module named 'numpy'"),
+        (ITSELF, "python3: can't open file '/opt/train.py': [Errno 2] No such file or directory"),
+        ("", "ValueError: could not convert string to float: 'label'"),
+        ("", "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/training/train.tfrecords'"),
+        ("", "KeyError: 'label'"),
+    ],
+)
+def test_a_line_tells_the_cause(id_: str, line: str) -> None:
+    assert found(f"starting\n{line}\nbye") == id_
+    assert found("", failure=line) == id_
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TypeError: 'str' object cannot be interpreted as an integer",
+        "TypeError: '<' not supported between instances of 'int' and 'str'",
+        "TypeError: can't multiply sequence by non-int of type 'float'",
+        "TypeError: unsupported operand type(s) for -: 'str' and 'int'",
+        "TypeError: must be real number, not str",
+        "InvalidParameterError: The 'max_leaf_nodes' parameter must be an int in the range [2, inf). Got '5' instead.",
+        "json: cannot unmarshal string into Go struct field Params.epochs of type int",
+        'Error: invalid type: string "5", expected i32 at line 1 column 12',
+        "Error in 1:n : non-numeric argument to binary operator",
+    ],
+)
+def test_t12_numbers_were_expected(line: str) -> None:
+    assert found(line, strings=True) == "T-12"
+    assert found(line) == "", "without hyperparameters it is something else"
+
+
+def test_t76_killed_by_sigbus() -> None:
+    assert found("", code=135) == "T-76"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            "Traceback (most recent call last):\n  File\njson.decoder.JSONDecodeError: Expecting value",
+            "Expecting value",
+        ),
+        ("panic: invalid character", "panic"),
+        ("jq: parse error: Unfinished JSON term", "Unfinished"),
+        ("epoch=1 Error=0.3\nloss: 1", ""),
+        ("a warning: the RuntimeError class is renamed", ""),
+    ],
+)
+def test_a_complaint(log: str, said: str) -> None:
+    assert said in complaint(log)
+    assert bool(complaint(log)) == bool(said)
+
+
+def test_what_a_good_run_says_too_is_no_complaint() -> None:
+    assert complaint("ValueError: ignored", "ValueError: ignored") == ""
+
+
+def test_a_training_is_made_longer_by_what_counts_its_rounds() -> None:
+    assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "1000000"}
+    assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "1000000", "a": "b"}
+    assert longer({}, {"lr": "0.1"}) == {}

@@ -1,0 +1,324 @@
+"""The rules that a training shows, each with facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byoc_cli.check.model import Verdict
+from byoc_cli.check.training.bad import BadFacts
+from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, Cause
+from byoc_cli.check.training.hosts import HostsFacts
+from byoc_cli.check.training.ran import Ran
+from byoc_cli.check.training.signals import Process, first_process
+from byoc_cli.check.training.stop import StopFacts
+from byoc_cli.check.training.strings import StringsFacts
+from tests.unit.check_world import facts, judged, script, start, trained
+
+DEAF, GOOD_PROCESS = Process("python3 /usr/local/bin/train", takes=False), Process("python3 train", takes=True)
+
+
+def good(id_: str, **changes: Any) -> Verdict:
+    return judged(id_, trained(**changes), "train-good")
+
+
+def failing(id_: str, *causes: Cause, **changes: Any) -> Verdict:
+    return good(id_, **{"code": 1, "model": [], "causes": causes} | changes)
+
+
+def bad(id_: str, **changes: Any) -> Verdict:
+    ran = replace(Ran(1, log="ValueError: no JSON", failure="ValueError: no JSON"), **changes)
+    return judged(id_, BadFacts(trained(), ran=ran), "train-bad")
+
+
+def stop(id_: str, **changes: Any) -> Verdict:
+    own = {
+        name: changes.pop(name)
+        for name in list(changes)
+        if name in {"process", "looks", "asked", "killed", "slowed", "resumed"}
+    }
+    ran = replace(Ran(0, stopped=True, model=["model.json"], log="epoch"), **changes)
+    return judged(
+        id_, replace(StopFacts(trained(), ran=ran, asked=True, process=GOOD_PROCESS, looks=9), **own), "train-stop"
+    )
+
+
+def two(
+    id_: str, *, clashes: dict[str, list[str]] | None = None, sharded: Ran | None = None, **changes: Any
+) -> Verdict:
+    both = [Ran(log="a"), replace(Ran(log="a", host="algo-2"), **changes)]
+    found: dict[str, list[str]] = {"/opt/ml/model": [], "/opt/ml/output/data": [], "/opt/ml/checkpoints": []} | (
+        clashes or {}
+    )
+    return judged(id_, HostsFacts(trained(), both=both, clashes=found, sharded=sharded), "train-hosts")
+
+
+ALL_GOOD = (
+    "T-01",
+    "T-11",
+    "T-14",
+    "T-21",
+    "T-22",
+    "T-29",
+    "T-31",
+    "T-45",
+    "T-46",
+    "T-50",
+    "T-59",
+    "T-60",
+    "T-69",
+    "T-74",
+    "T-76",
+)
+
+
+@pytest.mark.parametrize("id_", ALL_GOOD)
+def test_a_good_run_breaks_nothing(id_: str) -> None:
+    assert good(id_).result == "pass"
+
+
+@pytest.mark.parametrize("id_", ALL_GOOD)
+def test_what_is_not_let_train_is_skipped_with_the_reason(id_: str) -> None:
+    verdict = good(id_, reason="the image does not train")
+    assert (verdict.result, verdict.seen) == ("skip", "the image does not train")
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in ALL_GOOD if id_ not in {"T-01", "T-69"}])
+def test_what_did_not_end_in_time_is_skipped(id_: str) -> None:
+    assert good(id_, code=137, stopped=True, model=[]).result == "skip"
+
+
+@pytest.mark.parametrize(
+    ("id_", "result"),
+    [
+        ("T-11", "fail"),
+        ("T-12", "fail"),
+        ("T-14", "fail"),
+        ("T-21", "warn"),
+        ("T-22", "warn"),
+        ("T-29", "fail"),
+        ("T-59", "warn"),
+        ("T-60", "fail"),
+        ("T-74", "warn"),
+        ("T-76", "warn"),
+    ],
+)
+def test_a_cause_is_its_rule_s_finding_and_nobody_else_s(id_: str, result: str) -> None:
+    cause = Cause(id_, "what it said", "/opt/ml/output/x/y")
+    verdict = failing(id_, cause)
+    assert (verdict.result, "what it said" in verdict.seen) == (result, True)
+    for other in ("T-31", "T-45", "T-46", "T-11" if id_ != "T-11" else "T-22"):
+        assert failing(other, cause).result == "skip", other
+
+
+def test_t01_what_the_engine_refuses() -> None:
+    verdict = good("T-01", code=None, refused='exec: "train": executable file not found in $PATH', model=[])
+    assert (verdict.result, "exit code: 127" in verdict.cloud) == ("fail", True)
+
+
+def test_t12_without_hyperparameters_nothing_is_known() -> None:
+    assert good("T-12").result == "skip"
+    assert good("T-12", hyperparameters={"epochs": "1"}).result == "pass"
+
+
+def test_t12_with_the_names_of_its_source() -> None:
+    def verdict(**changes: Any) -> str:
+        return judged("T-12", StringsFacts({"epochs": "1"}, ran=Ran(**changes)), "train-strings").result
+
+    assert verdict() == "pass"
+    assert verdict(code=1, log="TypeError: 'str' object cannot be interpreted as an integer") == "fail"
+    assert verdict(code=1, log="ValueError: epochs must be at least 5") == "skip"
+    assert judged("T-12", StringsFacts(reason="none"), "train-strings").seen == "none"
+
+
+def test_t14_a_source_that_knows_the_old_spelling_only() -> None:
+    def with_source(text: str) -> str:
+        program = script("train", text)
+        image = facts(train=start("train", program=program, on_path=program))
+        return judged("T-14", trained(image), "train-good").result
+
+    assert with_source('open("/opt/ml/input/config/resourceConfig.json")') == "warn"
+    assert with_source('open("resourceConfig.json" if old else "resourceconfig.json")') == "pass"
+
+
+def test_t31_a_failure_counts_with_the_user_s_data() -> None:
+    verdict = failing("T-31", own_data=True, log="loading\nValueError: 3 columns")
+    assert (verdict.result, "ValueError: 3 columns" in verdict.seen) == ("fail", True)
+    assert verdict.cloud == "AlgorithmError: , exit code: 1"
+
+
+def test_t31_a_failure_on_the_small_channel_asks_for_data() -> None:
+    verdict = failing("T-31", log="ValueError: 3 columns")
+    assert (verdict.result, "--channel NAME=PATH" in verdict.seen) == ("skip", True)
+    assert "--channel train=PATH" in failing("T-31", Cause(CHANNEL, "No such file", "train")).seen
+
+
+def test_t31_what_no_data_mends_is_a_failure() -> None:
+    assert failing("T-31", Cause(ITSELF, "No module named 'numpy'")).result == "fail"
+    assert failing("T-31", Cause(GPU, "no NVIDIA driver"), log="no NVIDIA driver").result == "skip"
+
+
+def test_t31_exit_code_0_with_evidence_of_a_failure() -> None:
+    assert good("T-31", failure="ValueError: no data").result == "fail"
+    assert good("T-31", log="Traceback (most recent call last):\nValueError: x", model=[]).result == "fail"
+    assert good("T-31", log="Traceback (most recent call last):\nValueError: x").result == "pass", "it made a model"
+    assert good("T-45", failure="ValueError", model=[]).result == "skip", "one finding is enough"
+
+
+def test_t45_no_model() -> None:
+    verdict = good("T-45", model=[], elsewhere=["/opt/program/__pycache__/a.pyc", "/opt/program/model.pkl"])
+    assert verdict.result == "fail"
+    assert verdict.seen.endswith("it made /opt/program/model.pkl")
+
+
+def test_t46_lost_output() -> None:
+    assert good("T-46", output=["data/a", "metrics/sagemaker/a", "success"]).result == "pass"
+    assert good("T-46", output=["report.csv"]).result == "warn"
+    assert good("T-46", output=["failure.txt"]).result == "pass", "T-34 speaks of it"
+
+
+def test_t50_links() -> None:
+    assert good("T-50", links=["model/latest is a symbolic link"]).result == "fail"
+    assert good("T-50", model=[]).result == "skip"
+
+
+def test_t59_is_not_known_where_it_failed_otherwise() -> None:
+    assert failing("T-59").result == "skip"
+
+
+def test_t69_nothing_printed_and_printed_late() -> None:
+    assert good("T-69", log="").result == "warn"
+    lines = "a\nb\nc"
+    assert good("T-69", log=lines, seconds=10.0, first_word=9.9).result == "warn"
+    assert good("T-69", log=lines, seconds=10.0, first_word=5.0).result == "pass"
+    assert good("T-69", log="done", seconds=10.0, first_word=9.9).result == "pass", "one line is a word at the end"
+    assert good("T-69", log=lines, seconds=1.0, first_word=0.99).result == "pass"
+
+
+def test_t70_metrics() -> None:
+    assert good("T-70").result == "skip"
+    assert good("T-70", metrics={"epoch": "epoch=([0-9]+)"}).result == "pass"
+    assert good("T-70", metrics={"loss": "loss=([0-9]+)"}).result == "warn"
+    assert good("T-70", metrics={"epoch": "(epoch)=([0-9]+)"}).result == "warn"
+
+
+def test_t74_what_only_a_network_mends() -> None:
+    strict = Ran(1, log="it hung up")
+    assert good("T-74", strict=strict).result == "warn"
+    assert good("T-74", strict=strict, causes=[Cause("T-59", "Read-only file system")]).result == "skip"
+    assert failing("T-74").result == "skip"
+
+
+def test_t31_the_bad_run() -> None:
+    assert bad("T-31").result == "pass"
+    assert bad("T-31", code=0).result == "fail", "a failure file"
+    assert bad("T-31", code=0, failure=None).result == "fail", "an exception in the log"
+    assert bad("T-31", code=0, failure=None, log="epoch=1").result == "skip"
+    assert bad("T-31", code=0, failure=None, model=["model.json"]).result == "skip", "it got over it"
+    assert bad("T-31", stopped=True, code=137).result == "skip"
+
+
+def test_t32_the_failure_file() -> None:
+    assert bad("T-32").result == "pass"
+    assert bad("T-32", failure=None).result == "warn"
+    assert bad("T-32", failure=" \n").result == "warn"
+    assert bad("T-32", code=0).result == "skip"
+    traceback = "Traceback (most recent call last):\n" + "  File a\n" * 200 + "ValueError: no JSON"
+    assert bad("T-32", failure=traceback).result == "warn"
+    assert bad("T-32", failure=f"ValueError: no JSON\n{traceback}").result == "pass"
+    assert bad("T-32", failure=None, output=["failure.txt"]).result == "skip", "T-34 speaks of it"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"output": ["failure.txt"]},
+        {"output": ["data/failure"]},
+        {"model": ["failure"]},
+        {"elsewhere": ["/tmp/failure"]},
+    ],
+)
+def test_t34_a_failure_file_in_the_wrong_place(changes: dict[str, Any]) -> None:
+    assert bad("T-34", failure=None, **changes).result == "warn"
+    assert bad("T-34", **changes).result == "pass"
+
+
+def test_t34_none_at_all_is_t32_s() -> None:
+    assert bad("T-34", failure=None).result == "skip"
+
+
+def test_t40_the_stop() -> None:
+    assert stop("T-40").result == "pass"
+    assert stop("T-40", process=None).result == "pass"
+    assert stop("T-40", killed=True, code=137).result == "warn"
+    assert stop("T-40", process=DEAF, killed=True, code=137).result == "warn"
+    assert "python3 /usr/local/bin/train" in stop("T-40", process=DEAF).seen
+    assert "exec" in stop("T-40", process=Process("/bin/sh /train", takes=False)).fix
+
+
+def test_t40_what_ended_before_the_stop() -> None:
+    assert stop("T-40", asked=False, process=None).result == "skip"
+    assert stop("T-40", asked=False).result == "pass", "a handler was seen"
+    assert stop("T-40", asked=False, process=DEAF).result == "warn", "and no handler was"
+    assert stop("T-40", asked=False, process=DEAF, looks=2).result == "skip", "it was too fast to know"
+    other = Process("python3 -m app.train", takes=False)
+    assert stop("T-40", asked=False, process=other).result == "skip", "its source is not known"
+
+
+def test_t41_the_model_of_a_stop() -> None:
+    assert stop("T-41").result == "pass"
+    assert stop("T-41", model=[]).result == "warn"
+    for changes in ({"asked": False}, {"killed": True}, {"process": DEAF}, {"code": 1}, {"slowed": True}):
+        assert stop("T-41", **{"model": []} | changes).result == "skip", changes
+
+
+def test_t52_goes_on_from_its_checkpoints() -> None:
+    assert stop("T-52").result == "skip"
+    assert stop("T-52", checkpoints=["a"], resumed=Ran(0)).result == "pass"
+    assert stop("T-52", checkpoints=["a"], resumed=Ran(137, stopped=True)).result == "pass", "it goes on"
+    assert stop("T-52", checkpoints=["a"], resumed=Ran(1, log="ValueError")).result == "warn"
+
+
+def test_t71_two_hosts() -> None:
+    assert two("T-71").result == "pass"
+    verdict = two("T-71", code=1, log="ValueError: 'ip-10-0-1-2.ec2.internal' is not in list")
+    assert (verdict.result, "the machine's own name" in verdict.seen) == ("fail", True)
+    assert two("T-71", code=137, stopped=True).result == "warn"
+
+
+def test_t47_and_t53_clashes() -> None:
+    assert two("T-47").result == two("T-53").result == "pass"
+    assert two("T-47", clashes={"/opt/ml/model": ["/opt/ml/model/a"]}).result == "warn"
+    assert two("T-53", clashes={"/opt/ml/checkpoints": ["/opt/ml/checkpoints/a"]}).result == "warn"
+    assert two("T-47", code=1).result == "skip"
+
+
+def test_t57_a_host_without_data() -> None:
+    assert two("T-57").result == "skip"
+    assert two("T-57", sharded=Ran(0)).result == "pass"
+    assert two("T-57", sharded=Ran(1)).result == "warn"
+
+
+def test_the_signals_of_the_first_process(tmp_path: Path) -> None:
+    def looked(**fields: str) -> Process | None:
+        folder = tmp_path / "42"
+        folder.mkdir(exist_ok=True)
+        given = {"NSpid": "42\t1", "SigBlk": "0" * 16, "SigCgt": "0" * 16} | fields
+        (folder / "status").write_text("".join(f"{name}:\t{value}\n" for name, value in given.items()))
+        (folder / "cmdline").write_bytes(b"/usr/bin/python3\0train\0")
+        return first_process(42, tmp_path)
+
+    assert looked() == Process("/usr/bin/python3 train", takes=False)
+    handler = looked(SigCgt="0000000000004002")
+    assert handler
+    assert handler.takes
+    assert handler.name == "python3"
+    waits = looked(SigBlk="0000000000004000")
+    assert waits
+    assert waits.takes, "an init blocks what it waits for"
+    assert looked(NSpid="42") is None, "it is in no container"
+    assert looked(NSpid="42\t7") is None, "it is another process"
+    assert first_process(0, tmp_path) is None

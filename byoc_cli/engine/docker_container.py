@@ -180,7 +180,6 @@ class DockerContainer:
             return int(self.api.inspect_container(self.id)["State"].get("Pid") or 0)
 
     def cpu_seconds(self) -> float:
-        """Return the time that all its processes have had of a CPU so far."""
         with faults.translated():
             stats: Any = self.api.stats(self.id, stream=False, one_shot=True)
         return float((stats.get("cpu_stats") or {}).get("cpu_usage", {}).get("total_usage", 0)) / 1e9

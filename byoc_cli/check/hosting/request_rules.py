@@ -12,6 +12,7 @@ from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.contract import batch, capabilities, hosting
 
 _SLOW_SECONDS = 30.0
+_STRATEGIES = ("SINGLE_RECORD", "MULTI_RECORD")
 _ASK_FOR_SAMPLE = "no request is known that it takes: --sample FILE"
 
 
@@ -144,4 +145,7 @@ def execution_parameters(facts: ServingFacts) -> Verdict:
         batch.execution_parameters(answer.body)
     except ValueError as error:
         return warned(f"{answer.text}\n{error}", cloud="the batch transform job fails")
+    if json.loads(answer.body).get("BatchStrategy") not in {None, *_STRATEGIES}:
+        seen = f"{answer.text}\nBatchStrategy is {' or '.join(_STRATEGIES)}"
+        return warned(seen, cloud="the batch transform job fails")
     return passed(answer.text)

@@ -16,8 +16,7 @@ from byoc_cli.check.hosting.listening import Listening, listening
 from byoc_cli.check.model import NotTried
 from byoc_cli.check.training.attempt import Listener
 from byoc_cli.contract import hosting, paths
-from byoc_cli.engine.docker_container import DockerContainer
-from byoc_cli.engine.types import CannotStart, ContainerSpec, Exit, Mount
+from byoc_cli.engine.types import CannotStart, Container, ContainerSpec, Exit, Mount
 from byoc_cli.local import labels, reach
 from byoc_cli.local.follower import Follower
 
@@ -41,7 +40,7 @@ class Wanted:
 class Server:
     """One that was started; `place` is its own address, or one of this machine where its own is out of reach."""
 
-    def __init__(self, bench: Bench, container: DockerContainer, place: Place, port: int) -> None:
+    def __init__(self, bench: Bench, container: Container, place: Place, port: int) -> None:
         self.place = place
         self.port = port
         self.container = container
@@ -133,7 +132,7 @@ def served(bench: Bench, wanted: Wanted) -> Iterator[Server]:
         yield Server(bench, container, _place(bench, container, network, wanted), wanted.port)
 
 
-def _place(bench: Bench, container: DockerContainer, network: str, wanted: Wanted) -> Place:
+def _place(bench: Bench, container: Container, network: str, wanted: Wanted) -> Place:
     """Give its own address where that is in reach: what is published is answered by the engine, which is no proof."""
     address = container.address(network)
     if address and not reach.elsewhere(bench.engine.info()) and reach.is_here(address):

@@ -34,7 +34,7 @@ def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
     with suppress(OSError, ValueError):
         status = (proc / str(pid) / "status").read_text()
         if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
-            caught, blocked, ignored = (int(_field(status, name), 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
+            caught, blocked, ignored = (int(_field(status, name) or "0", 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
             command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             if not command:  # it has ended
                 return None

@@ -27,8 +27,8 @@ class Load:
 
     @property
     def late(self) -> list[Answer]:
-        """Pings that were not answered with 200 in time."""
-        return [each for each in self.pings if each.status != 200]
+        """Pings that were not answered with 200 in time; that a connection is not accepted is another matter (H-13)."""
+        return [each for each in self.pings if each.status != 200 and each.connected]
 
 
 @dataclass(frozen=True)

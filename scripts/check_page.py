@@ -20,10 +20,10 @@ _HEAD = """\
 
     byoc check [IMAGE]
 
-reads an image rule by rule against [SageMaker's contract](contract.md), before a job costs. It does not start the
-image: this part, the static one, looks at the configuration and, through the engine, at single files, in a container
-that is made and never started. **Whether the image trains and serves is not tried yet**; `byoc local-train` and `byoc
-serve` do that. With `--registry` it also reads what ECR has of the image.
+tries an image rule by rule against [SageMaker's contract](contract.md), before a job costs. First it reads the
+configuration and, through the engine, single files, in a container that is made and never started. Then it lets the
+image train, as `byoc local-train` does, and serve the model that it made, as `byoc serve` does. With `--registry` it also
+reads what ECR has of the image.
 
 A broken MUST fails, a broken SHOULD or NICE warns, and what could not be tried is skipped with the reason: it is never
 passed. Each finding says what was *seen*, what the *cloud* would say, the *fix*, and its *source*. An image for hosting
@@ -38,9 +38,52 @@ only is checked with `--only serve`, one for training only with `--only train`.
 ## Choosing rules
 
 `--only` and `--skip` take words, with commas or repeated: `train` and `serve` (what is about training, what is about
-hosting; the image's own rules are about both, and stay when one is skipped), a step (`static`, `registry`), or ids of
+hosting; the image's own rules are about both, and stay when one is skipped), a step (`static`, `train-good`, …), or ids of
 rules. An id that is checked as part of another rule (in brackets below) chooses that one. `byoc check --list` shows
 what there is.
+
+## How it trains
+
+The data and the hyperparameters are the project's, with `--channel` and `--hyperparam` as in `byoc local-train`. Without
+any channel the image gets one, `training`, with a small CSV file of numbers, a label first and no header, and no
+hyperparameters. A failure on that is no finding, unless its cause is known: then rules are skipped, and ask for
+`--channel`. Choose a short run (`--hyperparam epochs=1`): each step waits `--timeout`, 60 s by default, and an image that
+still trains then is told to stop, and most of its rules are skipped.
+
+| run | with | shows |
+|---|---|---|
+| `train-good` | no network, data that cannot be written to; where that fails, once more with a network and writable data | most of all; what it did without a network is T-74, with read-only data T-59 |
+| `train-strings` | the hyperparameters that the source of `train` names with a number as default (`.get("epochs", 10)`), where none are given | T-12 |
+| `train-bad` | a `hyperparameters.json` that is no JSON | T-31, T-32, T-34; exit code 0 is a finding only after a failure file or an exception |
+| `train-stop` | SIGTERM in the middle; where the training takes less than 3 s, more epochs if the source names them, else little CPU time | T-40, T-41, T-52. What PID 1 does with SIGTERM is read in /proc, where the engine is on this machine: nobody waits 120 s |
+| `train-hosts` | two hosts (`--two-hosts`), then one object for both | T-71, T-47, T-53, T-57 |
+
+Why a run failed is sought in its log and its failure file. The containers get no credentials, nothing of this machine but
+the channels and the check's own folder, half of the engine's memory and 4,096 processes; all of it is removed at the end,
+and `byoc clean` removes what a killed byoc left.
+
+## How it serves
+
+The model is the one that `train-good` made, as root's and read-only, else the folder is empty: what does not become ready
+then, and may need a model, is skipped. It is asked at its own address, so an engine elsewhere shows less.
+
+| run | with | shows |
+|---|---|---|
+| `serve` | no network; where that fails, once more with one | from the start to the stop: all below |
+| `serve-port` | `SAGEMAKER_BIND_TO_PORT=8090` | H-31: the label and the behaviour go together |
+| `serve-models` | `SAGEMAKER_MULTI_MODEL=true` and two models, if the label says so | H-35 to H-40 |
+| `serve-serverless` | any user, little memory (`--serverless MB`) | H-65 |
+
+- A start ends early when it is clear how: it listens on 127.0.0.1 only (read from the container's /proc/net/tcp), on
+  another port, answers `/ping` 200 but after 2 s, or goes on saying no and has nothing to do. Else it has `--timeout`.
+- The request is `--sample FILE`, made into a body as `byoc predict` does it. Without one the first of some usual requests
+  that is answered 2xx is taken: a picture as `[predict]` has it, rows of the channels, numbers as CSV and JSON, a
+  sentence. Where none is, rules that need one are skipped; a sample of yours that is refused is a failure (H-15).
+- Under load: `/ping` beside a request, beside one whose last byte is held back, and beside eight at once. A server that
+  does one thing at a time is a warning, but for one whose requests are known to be short.
+- A body of 6 MB is the sample with blanks or zeros behind it. Too large is a failure; a warning if 4 MB are taken.
+- The stop comes while a request is on its way. A program that has no handler of SIGTERM is a warning, as many samples are
+  so; one that ignores it, or that has not ended 30 s later, is a failure.
 
 ## In CI
 
@@ -62,14 +105,14 @@ jobs:
         if: always()
         with: { name: check, path: "check.*" }
 ```
-"""
+"""  # noqa: E501
 
 _MUTANTS = """\
 ## Mutants
 
 How we know that a rule catches what it is for: each row is a sound image and one small change, each cell what the
 rules said of it. `make test` tries each mutant's own rules; this table is all rules on all mutants, made by `make
-mutants`. On the sound image itself, and on those of `tests/integration/check/test_false_alarms.py`, nothing fails or
+mutants`. On the sound image itself, and on those of `tests/integration/check/test_false_alarms*.py`, nothing fails or
 warns.
 
 | mutant | change | caught by | and by |

@@ -10,7 +10,7 @@ import pytest
 from byoc_cli.contract.rules import RULES
 from byoc_cli.engine.types import ImageConfig
 from tests.commands.conftest import Byoc
-from tests.commands.programs import train
+from tests.commands.programs import fail, train
 from tests.fakes import FakeEngine
 
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
@@ -121,6 +121,49 @@ def test_list_needs_neither_an_engine_nor_a_project(byoc: Byoc) -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_what_fails_to_train_on_the_small_channel_is_asked_for_data(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": fail}, contents=SOUND)
+    ran = byoc("check", "--only", "train-good")
+    assert ran.code == 0, ran.stderr
+    assert "skip T-31  MUST   it ends with 0 when all went well (it could not train on a small file" in ran.stdout
+
+
+def test_what_fails_on_the_project_s_data_is_a_finding(byoc: Byoc, engine: FakeEngine, project: Path) -> None:
+    engine.add_image("my-model:latest", {"train": fail}, contents=SOUND)
+    (project / "data").mkdir()
+    (project / "data" / "a.csv").write_text("1")
+    ran = byoc("check", "--only", "train-good", "--channel", "training=data")
+    assert ran.code == 1
+    assert "FAIL T-31 MUST: it ends with 0 when all went well\n      seen:   exit code 3\n" in ran.stdout
+    assert "its failure file: no data" in ran.stdout
+    assert "      cloud:  AlgorithmError: no data, exit code: 3" in ran.stdout
+
+
+def test_without_the_project_s_data_the_rest_is_checked(byoc: Byoc, engine: FakeEngine, project: Path) -> None:
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
+    with (project / "byoc.toml").open("a") as file:
+        file.write('\n[train.channels]\nrows = "not/there"\n')
+    ran = byoc("check", "--only", "train", "--json")
+    assert ran.code == 0, ran.stderr
+    seen = {rule["id"]: rule["seen"] for rule in ran.data["rules"]}
+    assert seen["T-45"] == "the data of channel 'rows' is not there: --channel rows=PATH"
+
+
+@pytest.mark.usefixtures("project")
+def test_the_job_s_words_are_read_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
+    for words, said in (
+        (("--timeout", "soon"), "error: --timeout soon: that is not a time"),
+        (("--channel", "a=/not/there"), "error: --channel a=/not/there: there is no such file or folder"),
+        (("--hyperparam", "epochs"), "error: "),
+    ):
+        ran = byoc("check", *words)
+        assert (ran.code, ran.stdout) == (2, "")
+        assert ran.stderr.startswith(said)
+    assert engine.specs == []
+
+
+@pytest.mark.usefixtures("project")
 def test_wrong_words_about_serving_are_said_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", contents=SOUND)
     for words, said in (
@@ -130,4 +173,4 @@ def test_wrong_words_about_serving_are_said_before_anything_is_made(byoc: Byoc, 
         ran = byoc("check", *words)
         assert (ran.code, ran.stdout) == (2, "")
         assert ran.stderr.startswith(said)
-    assert not engine.specs
+    assert engine.specs == []

@@ -24,9 +24,7 @@ class Listening:
     @property
     def is_loopback(self) -> bool:
         """Whether nobody outside of the container gets there."""
-        address = ip_address(self.address)
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return (mapped or address).is_loopback
+        return ip_address(self.address).is_loopback
 
     def __str__(self) -> str:
         """As people write it."""
@@ -51,4 +49,6 @@ def _row(text: str) -> Listening:
     """Read "0100007F:1F90": words of 32 bits in the machine's order, which is little-endian wherever this runs."""
     address, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8))
-    return Listening(str(IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)), int(port, 16))
+    found = IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return Listening(str(mapped or found), int(port, 16))

@@ -129,7 +129,7 @@ def attempt(bench: Bench, wanted: Wanted, watch: Watch | None = None) -> list[Ra
     ):
         for host in hosts:
             put(host.container, {f"{paths.CONFIG}/{name}": text for name, text in wanted.files.items()})
-        execution = Execution(hosts, io.BytesIO(), lambda _: None, listener, wanted.grace)
+        execution = Execution(hosts, io.BytesIO(), lambda _: None, listener, min(wanted.grace, wanted.timeout))
         try:
             stopped, seconds = _run(execution, hosts, listener, wanted, watch)
         except CannotStart as error:

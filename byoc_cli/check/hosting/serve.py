@@ -125,7 +125,7 @@ def asked(id_: str, sentence: str, remedy: str, *, also: Sequence[str] = ()) -> 
 
     def register(judge: Judge) -> Judge:
         started(id_, sentence, remedy, also=also)(
-            lambda facts: judge(facts) if facts.ready else skipped("it did not become ready")
+            lambda facts: judge(facts) if facts.ready else skipped(needs_model(facts) or "it did not become ready")
         )
         return judge
 

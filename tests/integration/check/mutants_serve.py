@@ -74,7 +74,7 @@ SERVE_MUTANTS = (
         'try:\n    open("/opt/ml/model/cache", "w")\nexcept OSError as error:\n    print(error, flush=True)',
     ),
     _first(
-        "needs-network",
+        "serve-needs-network",
         "downloads at the start",
         {"H-26": "warn"},
         'import urllib.request; urllib.request.urlopen("http://models.example.com/weights")',
@@ -90,7 +90,7 @@ SERVE_MUTANTS = (
     _serve("ping-404", "/ping is 404", {"H-10": "fail"}, _PING, "self.answer(404)"),
     _serve("ping-500", "/ping is 500", {"H-10": "fail"}, _PING, "self.answer(500)"),
     _serve("ping-late", "/ping takes 3 s", {"H-10": "fail"}, _PING, f"__import__('time').sleep(3); {_PING}"),
-    _one_thread("ping-late-busy", "one thread, and a request takes 3 s", {"H-10": "fail"}, 3),
+    _one_thread("ping-late-busy", "one thread, and a request takes 2.5 s", {"H-10": "fail"}, 2.5),
     _one_thread("ping-held", "one thread, and a request takes 0.4 s", {"H-10": "warn"}, 0.4),
     _serve(
         "accepts-late",
@@ -172,13 +172,13 @@ SERVE_MUTANTS = (
     ),
     # -- the stop ----------------------------------------------------------------------------------------------------
     _serve(
-        "ignores-sigterm",
+        "serve-ignores-sigterm",
         "ignores SIGTERM",
         {"H-07": "fail"},
         _HANDLER,
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
     ),
-    _serve("no-handler", "has no handler of SIGTERM", {"H-07": "warn"}, _HANDLER, ""),
+    _serve("serve-no-handler", "has no handler of SIGTERM", {"H-07": "warn"}, _HANDLER, ""),
     _serve(
         "drops-request",
         "drops the request that it has at SIGTERM",

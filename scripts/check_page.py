@@ -38,29 +38,32 @@ only is checked with `--only serve`, one for training only with `--only train`.
 ## Choosing rules
 
 `--only` and `--skip` take words, with commas or repeated: `train` and `serve` (what is about training, what is about
-hosting; the image's own rules are about both, and stay when one is skipped), a step (`static`, `train-good`, …), or ids of
-rules. An id that is checked as part of another rule (in brackets below) chooses that one. `byoc check --list` shows
+hosting; the image's own rules are about both, and stay when one is skipped), a step (`static`, `train-good`, …), or ids
+of rules. An id that is checked as part of another rule (in brackets below) chooses that one. `byoc check --list` shows
 what there is.
 
 ## How it trains
 
-The data and the hyperparameters are the project's, with `--channel` and `--hyperparam` as in `byoc local-train`. Without
-any channel the image gets one, `training`, with a small CSV file of numbers, a label first and no header, and no
-hyperparameters. A failure on that is no finding, unless its cause is known: then rules are skipped, and ask for
-`--channel`. Choose a short run (`--hyperparam epochs=1`): each step waits `--timeout`, 60 s by default, and an image that
-still trains then is told to stop, and most of its rules are skipped.
+The data and the hyperparameters are the project's, with `--channel` and `--hyperparam` as in `byoc local-train`.
+Without any channel the image gets one, `training`, with a small CSV file of numbers, a label first and no header, and
+no hyperparameters, but for those that its source names where it fails for want of them. A failure on that is no
+finding, unless its cause is known: then rules are skipped, and ask for `--channel`. Choose a short run (`--hyperparam
+epochs=1`): each step waits `--timeout`, 60 s by default, and of what still trains then most rules are skipped.
 
-| run | with | shows |
-|---|---|---|
-| `train-good` | no network, data that cannot be written to; where that fails, once more with a network and writable data | most of all; what it did without a network is T-74, with read-only data T-59 |
-| `train-strings` | the hyperparameters that the source of `train` names with a number as default (`.get("epochs", 10)`), where none are given | T-12 |
-| `train-bad` | a `hyperparameters.json` that is no JSON | T-31, T-32, T-34; exit code 0 is a finding only after a failure file or an exception |
-| `train-stop` | SIGTERM in the middle; where the training takes less than 3 s, more epochs if the source names them, else little CPU time | T-40, T-41, T-52. What PID 1 does with SIGTERM is read in /proc, where the engine is on this machine: nobody waits 120 s |
-| `train-hosts` | two hosts (`--two-hosts`), then one object for both | T-71, T-47, T-53, T-57 |
+- `train-good`: without a network, on data that it cannot write to; where that fails, once more with a network and
+  writable data. So T-74 and T-59 are known, and most of the others.
+- `train-strings`: with the hyperparameters that the source of `train` names (`.get("epochs", 10)`), where none are
+  given: T-12.
+- `train-bad`: with a `hyperparameters.json` that is no JSON; where that is all the same to it, with data that nobody
+  can read: T-31, T-32, T-34. Exit code 0 is a finding only after a failure file or an exception.
+- `train-stop`: SIGTERM in the middle: T-40, T-41, T-52. A training of less than 3 s is made longer, by more epochs if
+  its source names them, else by little CPU time. What PID 1 does with SIGTERM is read in /proc, where the engine is on
+  this machine, so that nobody waits 120 s.
+- `train-hosts`: two hosts (`--two-hosts`), then one object for both: T-71, T-47, T-53, T-57.
 
-Why a run failed is sought in its log and its failure file. The containers get no credentials, nothing of this machine but
-the channels and the check's own folder, half of the engine's memory and 4,096 processes; all of it is removed at the end,
-and `byoc clean` removes what a killed byoc left.
+Why a run failed is sought in its log and its failure file. The containers get no credentials, nothing of this machine
+but the channels and the check's own folder, half of the engine's memory and 4,096 processes. All of it is removed at
+the end, and `byoc clean` removes what a killed byoc left.
 
 ## How it serves
 

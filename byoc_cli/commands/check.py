@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import check_training, train_options
-from byoc_cli.commands.options import ImageArgument, Outcome, Session
+from byoc_cli.commands.options import ImageArgument, Outcome, Session, stdin_bytes
 from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
 
@@ -49,7 +49,12 @@ def check(
     hyperparam: train_options.HyperparamOption = [],
     two_hosts: Annotated[bool, typer.Option("--two-hosts", help="Let two hosts train together, too.")] = False,
     sample: Annotated[
-        str, typer.Option(metavar="FILE", help="A request that /invocations takes, as for predict.", show_default=False)
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="A request that /invocations takes, as for predict; - is standard input.",
+            show_default=False,
+        ),
     ] = "",
     serverless: Annotated[
         int | None,
@@ -129,7 +134,8 @@ def check(
     project = session.project()
     seconds = train_options.seconds(timeout, "--timeout") or 0
     megabytes = _serverless(serverless)
-    request = payload.load(sample, project.predict) if sample else None
+    stdin = stdin_bytes() if sample == "-" else b""
+    request = payload.load(sample, project.predict, stdin=stdin) if sample else None
     wanted = check_training.asked(session, project, session.reference(image, project), channel, hyperparam)
     place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))
     reference, found = session.image(image, project)

@@ -85,6 +85,25 @@ class TestDockerEngine(EngineContract):
         config = docker_client.api.inspect_container(make("talk", memory=256 << 20).id)["HostConfig"]
         assert (config["Memory"], config["MemorySwap"]) == (256 << 20, 256 << 20)
 
+    def test_limits_of_cpu_time_and_of_processes(
+        self, make: Callable[..., Container], docker_client: docker.DockerClient
+    ) -> None:
+        config = docker_client.api.inspect_container(make("talk", cpus=0.5, pids=100).id)["HostConfig"]
+        assert (config["NanoCpus"], config["PidsLimit"]) == (500_000_000, 100)
+
+    def test_what_it_changed_and_its_first_process(self, make: Callable[..., Container]) -> None:
+        container = make("polite")
+        assert container.pid() == 0
+        container.start()
+        assert next(container.output()) == ("stdout", b"ready\n")
+        assert container.pid() > 0
+        container.kill()
+        wrote = make("python3", "-c", "open('/srv/new', 'w')")
+        wrote.start()
+        wrote.wait()
+        assert "/srv/new" in wrote.changes()
+        assert wrote.pid() == 0
+
     def test_a_signal_is_remembered_when_the_engine_has_forgotten_it(
         self, make: Callable[..., Container], programs_image: str, docker_client: docker.DockerClient
     ) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, cause, complaint
+from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, cause, complaint, missing_variable
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.sources import longer
+from byoc_cli.check.training.sources import longer, named
 
 
 def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None = None) -> str:
@@ -93,6 +93,24 @@ def test_t76_killed_by_sigbus() -> None:
 def test_a_complaint(log: str, said: str) -> None:
     assert said in complaint(log)
     assert bool(complaint(log)) == bool(said)
+
+
+def test_t29_a_variable_that_was_taken_for_granted() -> None:
+    log = "TypeError: expected str, bytes or os.PathLike object, not NoneType"
+    told = missing_variable(log, 'Path(os.environ.get("SM_MODEL_DIR"))')
+    assert told
+    assert (told.id, told.name) == ("T-29", "SM_MODEL_DIR")
+    assert missing_variable(log, 'Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))') is None
+    assert missing_variable("ValueError: x", 'os.environ.get("SM_MODEL_DIR")') is None
+
+
+def test_hyperparameters_that_a_source_names() -> None:
+    source = """
+    epochs = int(params.get("epochs", 10)); rate = float(hyperparameters.get('learning-rate', "0.1"))
+    port = int(os.environ.get("PORT", 8080)); depth = hp["max_depth"]
+    if "seed" in hyperparameters: ...  # hp.get("comment", 1)
+    """
+    assert named(source) == {"epochs": "10", "learning-rate": "0.1", "seed": "1", "max_depth": "1"}
 
 
 def test_what_a_good_run_says_too_is_no_complaint() -> None:

@@ -232,6 +232,15 @@ def test_t32_the_failure_file() -> None:
     assert bad("T-32", failure=None, output=["failure.txt"]).result == "skip", "T-34 speaks of it"
 
 
+def test_t32_with_data_that_is_none_a_missing_file_is_no_finding() -> None:
+    def result(**changes: Any) -> str:
+        what = "data that is none"
+        return judged("T-32", BadFacts(trained(), what=what, ran=Ran(1, log="no", **changes)), "train-bad").result
+
+    assert result() == "skip"
+    assert result(failure="UnicodeDecodeError") == "pass"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

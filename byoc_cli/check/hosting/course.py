@@ -81,13 +81,14 @@ class Course:
     def _find_sample(self) -> None:
         asked = samples.given(self._bench.order)
         tries: list[tuple[Request, Answer]] = []
+        end = time.monotonic() + self._bench.order.timeout
         for request in [asked] if asked else samples.guesses(self._bench.order):
             self._bench.check()
             answer = invoke(self._place, request)
             tries.append((request, answer))
             if answer.ok:
                 self._set(sample=request, answer=answer)
-            if answer.ok or answer.seconds > _GUESS_SECONDS:
+            if answer.ok or answer.seconds > _GUESS_SECONDS or time.monotonic() > end:
                 break
             if not answer.status and (ended := self._ended()):
                 self._set(died=f"it ended with {_code(ended)} when it was sent {request.what}")

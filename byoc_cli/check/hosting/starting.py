@@ -17,7 +17,9 @@ _CONFIRM_SECONDS = 1.5  # so long on the right port, but for itself alone
 _ELSEWHERE_SECONDS = 3.0  # so long on another port, where /ping is 200
 _NOWHERE_SECONDS = 20.0  # so long on other ports only: what stands before them may take its time
 _IDLE_SECONDS = 5.0
-_IDLE_SHARE = 0.1
+_IDLE_SHARE = 0.04  # our pings cost it something, too
+_LOADING_SECONDS = 15.0  # 5xx may be what stands before a server that still loads
+_SERVER_ERRORS = 500
 _LATE_PINGS = 3
 _PATIENCE_SECONDS = 15.0
 
@@ -110,7 +112,8 @@ class _Watch:
             self.lasts("refusing", 0, holds=False)
             self._status = answer.status
         idle = self.idle()
-        return self.lasts("refusing", _IDLE_SECONDS, holds=bool(answer.status)) and idle
+        seconds = _LOADING_SECONDS if answer.status >= _SERVER_ERRORS else _IDLE_SECONDS
+        return self.lasts("refusing", seconds, holds=bool(answer.status)) and idle
 
     def idle(self) -> bool:
         """Whether it has had next to no CPU time lately."""

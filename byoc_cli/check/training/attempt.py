@@ -16,6 +16,7 @@ from byoc_cli.contract import paths
 from byoc_cli.engine.types import CannotStart, Container
 from byoc_cli.local.background import beside
 from byoc_cli.local.channels import Channel
+from byoc_cli.local.channels.objects import objects
 from byoc_cli.local.collect import collect
 from byoc_cli.local.output import text_lines
 from byoc_cli.local.progress import Advance
@@ -35,6 +36,8 @@ _ROWS = "".join(
 )
 """Numbers without a header, a label first: what most examples of such containers read."""
 
+_GARBAGE = b"\xff\xfe\x00 this is no data \x80\x81\n" * 4
+_GARBAGE_FILES = 100
 _PIDS = 4096
 _GRACE = 10.0  # of one that takes too long: it may save what it has
 _LOG_CHARACTERS = 1 << 20
@@ -42,7 +45,12 @@ _LOG_CHARACTERS = 1 << 20
 
 @dataclass(frozen=True)
 class Wanted:
-    """How it is to be run. `files` are put in the place of what is in /opt/ml/input/config."""
+    """How it is to be run.
+
+    `files` are put in the place of what is in /opt/ml/input/config; `grace` is what it has after SIGTERM; `sharded`
+    deals each channel's objects to the hosts, `garbage` replaces what is in them. Hyperparameters that are None are the
+    job's.
+    """
 
     name: str
     timeout: float
@@ -55,6 +63,7 @@ class Wanted:
     files: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Path | None = None
     sharded: bool = False
+    garbage: bool = False
 
 
 class Listener:
@@ -142,17 +151,30 @@ def _job(bench: Bench, wanted: Wanted) -> TrainingJob:
     job = job_of(bench)
     given = job.hyperparameters if wanted.hyperparameters is None else wanted.hyperparameters
     memory = bench.engine.info().memory // 2
-    channels = [replace(each, config=replace(each.config, distribution="ShardedByS3Key")) for each in job.channels]
+    channels = job.channels
+    if wanted.sharded:
+        channels = [replace(each, config=replace(each.config, distribution="ShardedByS3Key")) for each in channels]
+    if wanted.garbage:
+        channels = [_garbage(each, bench.folder / wanted.name / "data" / each.name) for each in channels]
     return replace(
         job,
         name=f"{bench.job}-{wanted.name}",
         hyperparameters=given,
-        channels=channels if wanted.sharded else job.channels,
+        channels=channels,
         instance_count=wanted.hosts,
         resources=[Resources(memory=memory, cpus=wanted.cpus, pids=_PIDS)],
         network_isolation=wanted.isolated,
         kind=KIND,
     )
+
+
+def _garbage(channel: Channel, folder: Path) -> Channel:
+    """Make a channel whose files have their names, but nothing in them that can be read."""
+    for found in objects(channel)[:_GARBAGE_FILES]:
+        file = folder / found.key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_GARBAGE)
+    return replace(channel, source=folder, manifest=None, uri="", root="")
 
 
 def _read_only(dealt: Mapping[str, HostInputs]) -> dict[str, HostInputs]:

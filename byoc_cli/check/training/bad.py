@@ -10,7 +10,7 @@ from typing import Any
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step, Verdict, failed, passed, skipped, warned
 from byoc_cli.check.training import causes
-from byoc_cli.check.training.attempt import Wanted, attempt
+from byoc_cli.check.training.attempt import attempt
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
@@ -19,6 +19,7 @@ from byoc_cli.contract.training import FAILURE_REASON_CHARACTERS
 
 _INVALID = '{"epochs": "1", "learning-rate": '
 _FAILURE = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
+_NO_DATA = "data that is none"
 _SLOWER = 2.0
 
 
@@ -44,14 +45,14 @@ def train(bench: Bench, have: Mapping[str, Any]) -> BadFacts:
         return BadFacts(good, what="data that it cannot use", ran=good.ran)
     if reason := why_not(good):
         return BadFacts(good, reason)
-    wanted = Wanted(
-        "bad",
-        min(bench.order.timeout, _SLOWER * good.ran.seconds + 10),
-        isolated=good.ran is good.strict,
-        files={paths.HYPERPARAMETERS_FILE: _INVALID},
-        grace=1,
-    )
-    return BadFacts(good, ran=attempt(bench, wanted)[0])
+    timeout = min(bench.order.timeout, _SLOWER * good.ran.seconds + 10)
+    invalid = {paths.HYPERPARAMETERS_FILE: _INVALID}
+    facts = BadFacts(good, ran=attempt(bench, good.again("bad", timeout, grace=1, files=invalid))[0])
+    if facts.ran.failed or _hides(facts):
+        return facts
+    ran = attempt(bench, good.again("bad-data", timeout, grace=1, garbage=True))[0]
+    other = BadFacts(good, what=_NO_DATA, ran=ran)
+    return other if ran.failed or _hides(other) else facts
 
 
 def why_not(good: TrainingFacts) -> str:
@@ -77,13 +78,19 @@ def exit_code(facts: BadFacts) -> Verdict:
         return skipped(f"it went on training: it does not mind {facts.what}")
     if ran.code:
         return passed(f"exit code {ran.code}, with {facts.what}")
-    cloud = "TrainingJobStatus: Completed"
-    if ran.failure and ran.failure.strip():
-        return failed(f"exit code 0, and a failure file: {ran.failure.strip().splitlines()[0][:200]}", cloud=cloud)
-    complaint = causes.complaint(ran.log, facts.good.ran.log)
-    if complaint and not ran.model:
-        return failed(f"with {facts.what}: {complaint[:200]}\nand then exit code 0", cloud=cloud)
+    if hidden := _hides(facts):
+        return failed(f"with {facts.what}: {hidden}\nand then exit code 0", cloud="TrainingJobStatus: Completed")
     return skipped(f"it had nothing to say against {facts.what}")
+
+
+def _hides(facts: BadFacts) -> str:
+    """What it said of a failure before it ended with 0, "" for nothing."""
+    ran = facts.ran
+    if ran.code != 0:
+        return ""
+    if ran.failure and ran.failure.strip():
+        return f"a failure file: {ran.failure.strip().splitlines()[0][:200]}"
+    return "" if ran.model else causes.complaint(ran.log, facts.good.ran.log)[:200]
 
 
 @bad(
@@ -100,6 +107,8 @@ def failure_file(facts: BadFacts) -> Verdict:
     if not text:
         if _astray(ran):
             return skipped("it wrote it elsewhere (T-34)")
+        if facts.what == _NO_DATA:
+            return skipped("it wrote none, but its data was none either")
         what = "is not there" if ran.failure is None else "is empty"
         return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
     cause = next((line for line in reversed(text.splitlines()) if line.strip()), "")

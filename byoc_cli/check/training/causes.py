@@ -112,6 +112,13 @@ def _find(id_: str, pattern: str, lines: Sequence[str]) -> Iterator[Cause]:
             return
 
 
+def missing_variable(log: str, source: str) -> Cause | None:
+    """Find a variable of the toolkit's that the source takes for granted, where the log tells of a missing value."""
+    line = next((line for line in log.splitlines() if "NoneType" in line), "")
+    named = re.search(r"""(?:environ\.get|getenv)\(\s*["'](SM_[A-Z][A-Z_0-9]*)["']\s*\)""", source)
+    return Cause("T-29", line.strip(), named[1]) if line and named else None
+
+
 def complaint(log: str, before: str = "") -> str:
     """The line of a log that tells of an error and did not stand in the log `before`, "" for none."""
     known = set(before.splitlines())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from byoc_cli.check.static.facts import ImageFacts
+from byoc_cli.check.training.attempt import Wanted
 from byoc_cli.check.training.causes import Cause
 from byoc_cli.check.training.ran import Ran
 
@@ -32,6 +34,12 @@ class TrainingFacts:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
+
+    def again(self, name: str, timeout: float, **more: Any) -> Wanted:
+        """How it is run once more: as the good run went well, but for what is given."""
+        return replace(
+            Wanted(name, timeout, isolated=self.ran is self.strict, hyperparameters=self.hyperparameters), **more
+        )
 
     def cause(self, id_: str) -> Cause | None:
         """What a failure is put down to, if it is that."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step
-from byoc_cli.check.static import start_rules
+from byoc_cli.check.static import exec_rules, start_rules
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.training import causes, sources
 from byoc_cli.check.training.attempt import Wanted, attempt, job_of
@@ -26,32 +26,65 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     image: ImageFacts = have["static"]
     if reason := not_for_training(image) or bench.order.no_training:
         return TrainingFacts(image, reason)
-    job = job_of(bench)
-    name, timeout = "good", bench.order.timeout
-    ran = strict = attempt(bench, Wanted(name, timeout, isolated=True, read_only=True))[0]
-
-    def cause(of: Ran) -> causes.Cause | None:
-        names = [channel.name for channel in job.channels]
-        return causes.cause(of, channels=names, strings=bool(job.hyperparameters)) if of.code else None
-
-    found = [cause(strict)]
-    if _NOT_EXECUTED.search(strict.log):
+    runs = _Runs(bench, image)
+    strict = ran = runs.run("good", isolated=True, read_only=True)
+    if _cannot_be_executed(image, strict):
         return TrainingFacts(image, "`train` cannot be executed (I-06)")
-    if _may_go_better(strict, found[0]):
-        name = "good-again"
-        ran = attempt(bench, Wanted(name, timeout))[0]
-        found.append(cause(ran))
+    if runs.lacks_hyperparameters(strict):
+        runs.given = runs.named
+        strict = ran = runs.run("good-named", isolated=True, read_only=True)
+    if _may_go_better(strict, runs.cause(strict)):
+        ran = runs.run("good-again")
+    found = dict.fromkeys(each for each in map(runs.cause, (strict, ran)) if each)
     return TrainingFacts(
         image,
-        causes=[each for each in found if each],
+        causes=list(found),
         ran=ran,
         strict=strict,
-        model=bench.folder / name / "model" if ran.code == 0 and ran.model else None,
+        model=bench.folder / runs.last / "model" if ran.code == 0 and ran.model else None,
         own_data=bool(bench.order.training and bench.order.training.channels),
-        hyperparameters=job.hyperparameters,
-        named=sources.hyperparameters(bench, image),
-        metrics=job.metrics,
+        hyperparameters=runs.given,
+        named=runs.named,
+        metrics=runs.job.metrics,
     )
+
+
+class _Runs:
+    """The runs with data that it can use, and what their ends are put down to."""
+
+    def __init__(self, bench: Bench, image: ImageFacts) -> None:
+        self.job = job_of(bench)
+        self.given = self.job.hyperparameters
+        self.named = sources.hyperparameters(bench, image)
+        self.last = ""
+        self._bench = bench
+        self._source = "\n".join(sources.own(image).values())
+
+    def run(self, name: str, *, isolated: bool = False, read_only: bool = False) -> Ran:
+        """Run it as it is called."""
+        self.last = name
+        timeout = self._bench.order.timeout
+        wanted = Wanted(name, timeout, isolated=isolated, read_only=read_only, hyperparameters=self.given)
+        return attempt(self._bench, wanted)[0]
+
+    def cause(self, ran: Ran) -> causes.Cause | None:
+        """Say why it failed, as far as that is known."""
+        if not ran.code:
+            return None
+        names = [channel.name for channel in self.job.channels]
+        found = causes.cause(ran, channels=names, strings=bool(self.given))
+        return found or causes.missing_variable(ran.log, self._source)
+
+    def lacks_hyperparameters(self, ran: Ran) -> bool:
+        """Whether it had none, and wants one that its source names."""
+        wanted = re.search(r"KeyError: '([\w.-]+)'", ran.log)
+        return bool(ran.failed and not self.given and wanted and wanted[1] in self.named)
+
+
+def _cannot_be_executed(image: ImageFacts, ran: Ran) -> bool:
+    """Whether its file is at fault, which the static part tells of."""
+    refused = bool(ran.refused) and exec_rules.can_be_executed(image).result == "fail"
+    return refused or bool(_NOT_EXECUTED.search(ran.log))
 
 
 def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:

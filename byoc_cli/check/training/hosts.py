@@ -10,7 +10,7 @@ from typing import Any
 
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step, Verdict, failed, passed, skipped, warned
-from byoc_cli.check.training.attempt import Wanted, attempt, job_of
+from byoc_cli.check.training.attempt import attempt, job_of
 from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
@@ -48,13 +48,12 @@ def train(bench: Bench, have: Mapping[str, Any]) -> HostsFacts:
     good: TrainingFacts = have["train-good"]
     if reason := why_not(good):
         return HostsFacts(good, reason)
-    isolated = good.ran is good.strict
-    wanted = Wanted("hosts", bench.order.timeout, hosts=_HOSTS, isolated=isolated, grace=1)
+    wanted = good.again("hosts", bench.order.timeout, hosts=_HOSTS, grace=1)
     both = attempt(bench, wanted)
     sharded = None
     channels = [channel for channel in job_of(bench).channels if channel.config.input_mode == "File"]
     if all(each.completed for each in both) and any(len(objects(channel)) < _HOSTS for channel in channels):
-        again = Wanted("sharded", bench.order.timeout, hosts=_HOSTS, isolated=isolated, grace=1, sharded=True)
+        again = good.again("sharded", bench.order.timeout, hosts=_HOSTS, grace=1, sharded=True)
         ends = attempt(bench, again)
         sharded = next((each for each in ends if each.code), ends[0])
     return HostsFacts(good, "", both, _clashes(Run(bench.folder / wanted.name)), sharded)

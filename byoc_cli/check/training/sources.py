@@ -15,6 +15,7 @@ _MOST_FILES = 20
 _SYSTEM = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _WITH_DEFAULT = re.compile(r"""(\w+)\.get\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["']?(-?\d+(?:\.\d+)?)["']?\s*\)""")
 _LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp|HP)\w*)""")
+_NEEDED = re.compile(r"""(?:\w*(?:[Pp]aram|hp|HP)\w*)(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""")
 _OTHERS = re.compile(r"environ|header|request|args", re.IGNORECASE)
 _LENGTH = re.compile(r"epoch|step|iter|round", re.IGNORECASE)
 _LONG = "1000000"
@@ -24,12 +25,19 @@ def hyperparameters(bench: Bench, image: ImageFacts) -> dict[str, str]:
     """Find their names and defaults."""
     found: dict[str, str] = {}
     for text in _texts(bench, image):
-        plain = without_comments(text)
-        for owner, name, default in _WITH_DEFAULT.findall(plain):
-            if not _OTHERS.search(owner):
-                found.setdefault(name, default)
-        for name, _ in _LOOKED_FOR.findall(plain):
-            found.setdefault(name, "1")
+        found = {**named(text), **found}
+    return found
+
+
+def named(source: str) -> dict[str, str]:
+    """Find the hyperparameters that a source names, with the number that is their default, else 1."""
+    plain = without_comments(source)
+    found: dict[str, str] = {}
+    for owner, name, default in _WITH_DEFAULT.findall(plain):
+        if not _OTHERS.search(owner):
+            found.setdefault(name, default)
+    for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
+        found.setdefault(name, "1")
     return found
 
 
@@ -40,25 +48,30 @@ def longer(given: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]
     return {**given, **lengths} if lengths else {}
 
 
-def _texts(bench: Bench, image: ImageFacts) -> Iterator[str]:
+def own(image: ImageFacts) -> dict[str, str]:
+    """Give the texts of what is started, by their paths."""
     start = image.train
-    own = {each.path: each.text for each in (start.on_path, start.program, start.script) if each and each.text}
-    yield from own.values()
-    if folders := _folders(own):
+    return {each.path: each.text for each in (start.on_path, start.program, start.script) if each and each.text}
+
+
+def _texts(bench: Bench, image: ImageFacts) -> Iterator[str]:
+    started = own(image)
+    yield from started.values()
+    if folders := _folders(started):
         with bench.container("sources", network="none") as container:
             files = ImageFiles(container, bench.check)
             paths = [
                 f"{folder}/{name}"
                 for folder in folders
                 for name in files.listing(folder)
-                if name.endswith(".py") and "/" not in name and f"{folder}/{name}" not in own
+                if name.endswith(".py") and "/" not in name and f"{folder}/{name}" not in started
             ]
             for path in paths[:_MOST_FILES]:
                 yield files.head(path).decode(errors="replace")
 
 
-def _folders(own: Mapping[str, str]) -> Sequence[str]:
+def _folders(started: Mapping[str, str]) -> Sequence[str]:
     """Where its own files are: those that it names, and those beside it."""
-    folders = [posixpath.dirname(path) for path in own]
-    folders += [posixpath.dirname(path) for text in own.values() for path in re.findall(r"/[\w./-]+\.py\b", text)]
+    folders = [posixpath.dirname(path) for path in started]
+    folders += [posixpath.dirname(path) for text in started.values() for path in re.findall(r"/[\w./-]+\.py\b", text)]
     return [folder for folder in dict.fromkeys(folders) if folder not in {*_SYSTEM, "", "/"}]

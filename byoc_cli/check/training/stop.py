@@ -14,7 +14,7 @@ from byoc_cli.check.model import Step, Verdict, passed, skipped, warned
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.programs import SHELLS
 from byoc_cli.check.training import causes, sources
-from byoc_cli.check.training.attempt import Listener, Wanted, attempt
+from byoc_cli.check.training.attempt import Listener, attempt
 from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
@@ -110,26 +110,18 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
     longer = sources.longer(good.hyperparameters, good.named) if short else {}
     slowed = short and not longer
-    isolated = good.ran is good.strict
     stopper = _Stopper(good, min(_GRACE, bench.order.timeout / 2), slowed=slowed)
-    wanted = Wanted(
-        "stop",
-        bench.order.timeout,
-        isolated=isolated,
-        cpus=_SHORT_CPUS if slowed else 0,
-        grace=_IGNORED_GRACE,
-        hyperparameters=longer or None,
-    )
+    given = longer or good.hyperparameters
+    cpus = _SHORT_CPUS if slowed else 0
+    wanted = good.again("stop", bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
     ran = attempt(bench, wanted, stopper)[0]
     ended = time.monotonic()
     resumed = None
     if ran.checkpoints and stopper.asked_at and ran.code in {*_BY_SIGNAL, _KILLED}:
         seconds = min(_RESUMED_SECONDS, bench.order.timeout, max(5.0, 2 * good.ran.seconds))
         kept = Run(bench.folder / wanted.name).checkpoints
-        resumed = attempt(
-            bench,
-            Wanted("resumed", seconds, isolated=isolated, checkpoints=kept, grace=1, hyperparameters=longer or None),
-        )[0]
+        again = good.again("resumed", seconds, checkpoints=kept, grace=1, hyperparameters=given)
+        resumed = attempt(bench, again)[0]
     return StopFacts(
         good,
         ran=ran,
@@ -193,9 +185,7 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
 
 def _may_handle(image: ImageFacts, process: Process) -> bool:
     """Whether it may have had a handler for too short a time to be seen: its source speaks of it, or is not known."""
-    start = image.train
-    known = {each.path: each.text for each in (start.on_path, start.program, start.script) if each and each.text}
-    text = next((text for path, text in known.items() if path in process.command.split()), None)
+    text = next((text for path, text in sources.own(image).items() if path in process.command.split()), None)
     return text is None or bool(re.search(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b", text))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from byoc_cli.check.bench import Bench
 from byoc_cli.check.model import Step, Verdict, failed, passed, skipped
 from byoc_cli.check.training import causes
-from byoc_cli.check.training.attempt import Wanted, attempt
+from byoc_cli.check.training.attempt import attempt
 from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
@@ -34,9 +34,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StringsFacts:
         return StringsFacts(reason="the good run had hyperparameters")
     if not good.named:
         return StringsFacts(reason="the source of `train` names no hyperparameter: --hyperparam K=V")
-    wanted = Wanted(
-        "strings", bench.order.timeout, isolated=good.ran is good.strict, grace=1, hyperparameters=good.named
-    )
+    wanted = good.again("strings", bench.order.timeout, grace=1, hyperparameters=good.named)
     return StringsFacts(good.named, "", attempt(bench, wanted)[0])
 
 

@@ -86,6 +86,31 @@ TRAIN_MUTANTS = (
         b"#!/bin/sh\ntrap 'kill $!; wait' TERM\n"
         b"sed -i '/failure/d' /opt/train.py\npython3 /opt/train.py & wait\necho done\n",
     ),
+    Mutant(
+        "exit-0-data",
+        "reads no hyperparameters, and exit code 0 after an exception",
+        {"T-31": "fail"},
+        COPY_TRAIN,
+        {
+            "train": File(
+                TRAIN.replace(b'config("hyperparameters.json")', b"{}").replace(b"    sys.exit(1)", b"    sys.exit(0)")
+            )
+        },
+    ),
+    _train(
+        "numbers-needed",
+        "a hyperparameter that it needs is taken for a number",
+        {"T-12": "fail"},
+        'int(hyperparameters.get("epochs", "1"))',
+        'hyperparameters["epochs"]',
+    ),
+    _train(
+        "toolkit-default",
+        "takes SM_MODEL_DIR for granted, by os.environ.get",
+        {"T-29": "fail"},
+        'MODEL = ML / "model"',
+        'import os\nMODEL = pathlib.Path(os.environ.get("SM_MODEL_DIR"))',
+    ),
     _first("no-module", "a module that is not there", {"T-31": "fail"}, "import no_such_module"),
     _train("no-failure-file", "no failure file", {"T-32": "warn"}, _FAILED, ""),
     _train(

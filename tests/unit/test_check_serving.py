@@ -11,7 +11,7 @@ import pytest
 from byoc_cli.check.hosting import samples
 from byoc_cli.check.hosting.asking import Answer, Request
 from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
-from byoc_cli.check.hosting.listening import Listening, listening
+from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.hosting.starting import Start
 from byoc_cli.check.training.signals import Process
 from byoc_cli.engine.types import Exit
@@ -22,6 +22,13 @@ REQUEST = Request(b"1,2\n", "text/csv", what="a row")
 FINE = Answer(200, b"3\n", {"content-type": "text/csv"}, connected=0.001, seconds=0.01)
 NONE = Answer(why="no answer within 2 s", connected=0.001, seconds=2.0)
 HEAD = "  sl  local_address rem_address   st tx_queue\n"
+UNREAD, READ = "00000000:0000004A", "00000000:00000000"
+
+
+def lives(folder: Path) -> None:
+    """Let a process be a container's first one."""
+    (folder / "status").write_text("NSpid:\t42\t1\nSigBlk:\t0\nSigCgt:\t0\nSigIgn:\t0\n")
+    (folder / "cmdline").write_bytes(b"serve\0")
 
 
 def served(**changes: Any) -> ServingFacts:
@@ -153,8 +160,7 @@ def test_h12_addresses_as_the_kernel_writes_them(
 ) -> None:
     folder = tmp_path / "42" / "net"
     folder.mkdir(parents=True)
-    (folder.parent / "status").write_text("NSpid:\t42\t1\nSigBlk:\t0\nSigCgt:\t0\nSigIgn:\t0\n")
-    (folder.parent / "cmdline").write_bytes(b"serve\0")
+    lives(folder.parent)
     names = "   1: 0B00007F:9C3F 00000000:0000 0A\n   2: 0100007F:9C3F 0100007F:1F90 01\n"
     (folder / "tcp").write_text(HEAD + names)
     (folder / name).write_text(f"{HEAD}   0: {row}\n{names if name == 'tcp' else ''}")
@@ -162,6 +168,15 @@ def test_h12_addresses_as_the_kernel_writes_them(
     assert found
     assert [str(each) for each in found] == [address]
     assert found[0].is_loopback == alone
+
+
+@pytest.mark.parametrize(("queue", "port", "unread"), [(UNREAD, 8080, True), (READ, 8080, False), (UNREAD, 80, False)])
+def test_h07_a_request_that_is_not_read_yet_is_seen(tmp_path: Path, queue: str, port: int, unread: bool) -> None:
+    folder = tmp_path / "42" / "net"
+    folder.mkdir(parents=True)
+    lives(folder.parent)
+    (folder / "tcp").write_text(f"{HEAD}   0: 020011AC:1F90 010011AC:9C40 01 {queue} 00:00000000\n")
+    assert has_unread(42, port, tmp_path) == unread
 
 
 def test_h12_of_another_machine_s_process_nothing_is_known(tmp_path: Path) -> None:

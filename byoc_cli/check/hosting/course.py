@@ -24,6 +24,7 @@ _PING_PAUSE = 0.05
 _GUESS_SECONDS = 10.0  # a guess that takes longer is the last one
 _SLOW_SECONDS = 0.5
 _PICK_UP_SECONDS = 0.3
+_PICK_UP_AT_MOST = 5.0
 _FINISH_SECONDS = 0.7
 _HEALTHY_SECONDS = 10.0
 _IGNORED_SECONDS = 3.0
@@ -117,10 +118,13 @@ class Course:
         """One request alone, one that is on its way for long, eight at once; what was late is tried once more."""
         if self.facts.answer.seconds > _SLOW_SECONDS:
             self._set(busy=self._under(1, 0))
+            if self.facts.busy.late:  # it may have been this machine
+                self._set(busy=self._under(1, 0))
             if self.facts.busy.late:  # eight would take long, and tell nothing more
                 self._until_healthy()
                 return
-        self._set(held=self._hold())
+        held = self._hold()
+        self._set(held=held if held.status == 200 else self._hold())
         loads = [self._under(_AT_ONCE, _LOAD_SECONDS)]
         refused = self.facts.sample and not all(each.ok for each in loads[0].answers)
         if loads[0].late or refused or max(loads[0].connects, default=0) > hosting.ACCEPT_SECONDS:
@@ -155,7 +159,7 @@ class Course:
     def _hold(self) -> Answer:
         """Ping while a request lacks its last byte: a server with one worker waits for it."""
         call = self._held_call()
-        time.sleep(_PICK_UP_SECONDS)
+        self._until_picked_up()
         held = ping(self._place)
         call.more(self._request.body[-1:])
         call.answer()
@@ -165,6 +169,13 @@ class Course:
         call = Call(self._place, hosting.INVOCATION_TIMEOUT_SECONDS)
         call.send("POST", hosting.INVOCATIONS_PATH, self._request.body, self._request.headers, keep=1)
         return call
+
+    def _until_picked_up(self) -> None:
+        """Wait until it has read the request that was sent, as far as it came."""
+        end = time.monotonic() + _PICK_UP_AT_MOST
+        time.sleep(_PICK_UP_SECONDS)
+        while self._server.has_unread and time.monotonic() < end:
+            time.sleep(_PING_PAUSE)
 
     # -- abuse ---------------------------------------------------------------------------------------------------------
 
@@ -213,7 +224,7 @@ class Course:
         with ThreadPoolExecutor(2) as pool:
             call = None if real else self._held_call()
             sent = pool.submit(invoke, self._place, self._request) if real else None
-            time.sleep(_PICK_UP_SECONDS)
+            self._until_picked_up()
             start = time.monotonic()
             stopped = pool.submit(self._server.container.stop, grace)
             time.sleep(_FINISH_SECONDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from byoc_cli.check.training.signals import first_process
 
-_LISTENS = "0A"
+_LISTENS, _ESTABLISHED = "0A", "01"
 _NAMES = IPv4Address("127.0.0.11")
 """The engine's own name server, in every container on a network of the user's."""
 
@@ -33,16 +33,32 @@ class Listening:
 
 def listening(pid: int, proc: Path = Path("/proc")) -> list[Listening] | None:
     """List what the container with that first process listens on; None where it is not to be seen."""
-    found: list[Listening] = []
-    seen = False
+    rows = _rows(pid, proc)
+    if rows is None:
+        return None
+    found = dict.fromkeys(_row(fields[1]) for fields in rows if fields[3] == _LISTENS)
+    return [each for each in found if each.address != str(_NAMES)]
+
+
+def has_unread(pid: int, port: int, proc: Path = Path("/proc")) -> bool:
+    """Whether something has come to that port which the container has not read yet."""
+    return any(
+        fields[3] == _ESTABLISHED and _row(fields[1]).port == port and int(fields[4].partition(":")[2], 16)
+        for fields in _rows(pid, proc) or ()
+    )
+
+
+def _rows(pid: int, proc: Path) -> list[list[str]] | None:
+    """The kernel's table of connections, of both versions of IP."""
     if first_process(pid, proc) is None:  # another machine's number
         return None
+    found: list[list[str]] = []
+    seen = False
     for name in ("tcp", "tcp6"):
-        with suppress(OSError, ValueError):
-            rows = (proc / str(pid) / "net" / name).read_text().splitlines()[1:]
+        with suppress(OSError):
+            found += [row.split() for row in (proc / str(pid) / "net" / name).read_text().splitlines()[1:]]
             seen = True
-            found += [_row(fields[1]) for row in rows if (fields := row.split())[3] == _LISTENS]
-    return [each for each in dict.fromkeys(found) if each.address != str(_NAMES)] if seen else None
+    return found if seen else None
 
 
 def _row(text: str) -> Listening:

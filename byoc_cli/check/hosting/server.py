@@ -12,7 +12,7 @@ from pathlib import Path
 
 from byoc_cli.check.bench import KIND, Bench
 from byoc_cli.check.hosting.asking import Place
-from byoc_cli.check.hosting.listening import Listening, listening
+from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.model import NotTried
 from byoc_cli.check.training.attempt import Listener
 from byoc_cli.contract import hosting, paths
@@ -60,6 +60,11 @@ class Server:
     def listens(self) -> list[Listening] | None:
         """Where it listens, None where that is not to be seen."""
         return listening(self.pid)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether a request lies there that it has not read yet; False where that is not to be seen."""
+        return has_unread(self.pid, self.port)
 
     @property
     def said_all(self) -> bool:

@@ -57,13 +57,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Bench:
-    """A step's own place to work. All that is made here has the check's name in its labels, and goes by them."""
+    """A step's own place to work. All that is made here has the check's name in its labels, and goes by them.
+
+    `wanted` are the rules of the step that are tried: what only others need can be left out.
+    """
 
     order: Order
     engine: DockerEngine
     job: str
     place: Place
     cancelled: Event = field(default_factory=Event)
+    wanted: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> Path:

@@ -78,6 +78,11 @@ class Server:
             self._follower.join()
         return self._listener.text
 
+    def end(self) -> None:
+        """End it at once, so that its log is whole."""
+        self.container.kill()
+        self.container.wait()
+
     def exited(self) -> Exit | None:
         """Look whether it has ended."""
         self.bench.check()

@@ -186,13 +186,6 @@ SERVE_MUTANTS = (
         _HANDLER,
         "signal.signal(signal.SIGTERM, lambda *_: os._exit(0))\n",
     ),
-    _serve(
-        "outlives-sigterm",
-        "takes SIGTERM, and goes on",
-        {"H-07": "fail"},
-        _HANDLER,
-        "signal.signal(signal.SIGTERM, lambda *_: None)\n",
-    ),
     Mutant(
         "behind-shell",
         "a shell that does not hand on SIGTERM starts it",

@@ -25,6 +25,8 @@ def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None
             "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/config/checkpointconfig.json'",
         ),
         ("T-22", "NotADirectoryError: [Errno 20] Not a directory: '/opt/ml/input/data/training-manifest'"),
+        ("T-22", "ls: /opt/ml/input/data/training-manifest/: Not a directory"),
+        ("", "['/opt/ml/input/data/training-manifest', '/opt/ml/input/data/training']"),
         ("T-29", "KeyError: 'SM_MODEL_DIR'"),
         ("T-29", "/usr/local/bin/train: line 3: SM_CHANNEL_TRAINING: unbound variable"),
         ("T-29", "train: 3: SM_HOSTS: parameter not set"),
@@ -118,6 +120,6 @@ def test_what_a_good_run_says_too_is_no_complaint() -> None:
 
 
 def test_a_training_is_made_longer_by_what_counts_its_rounds() -> None:
-    assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "1000000"}
-    assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "1000000", "a": "b"}
+    assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "10000000"}
+    assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "10000000", "a": "b"}
     assert longer({}, {"lr": "0.1"}) == {}

@@ -192,10 +192,12 @@ def test_t59_is_not_known_where_it_failed_otherwise() -> None:
 def test_t69_nothing_printed_and_printed_late() -> None:
     assert good("T-69", log="").result == "warn"
     lines = "a\nb\nc"
-    assert good("T-69", log=lines, seconds=10.0, first_word=9.9).result == "warn"
-    assert good("T-69", log=lines, seconds=10.0, first_word=5.0).result == "pass"
-    assert good("T-69", log="done", seconds=10.0, first_word=9.9).result == "pass", "one line is a word at the end"
-    assert good("T-69", log=lines, seconds=1.0, first_word=0.99).result == "pass"
+    assert good("T-69", log=lines, seconds=10.0, first_word=9.9, last_word=9.9).result == "warn"
+    assert good("T-69", log=lines, seconds=10.0, first_word=5.5, last_word=9.0).result == "pass"
+    assert good("T-69", log="done", seconds=10.0, first_word=9.9, last_word=9.9).result == "pass", (
+        "one line is a word at the end"
+    )
+    assert good("T-69", log=lines, seconds=1.0, first_word=0.99, last_word=0.99).result == "pass"
 
 
 def test_t70_metrics() -> None:

@@ -73,6 +73,7 @@ class Listener:
         self.warnings: list[str] = []
         self.started = time.monotonic()
         self.first_word: float | None = None
+        self.last_word = 0.0
         self._said: list[bytes] = []
         self._size = 0
 
@@ -83,8 +84,9 @@ class Listener:
         self.warnings.append(text)
 
     def output(self, data: bytes, prefix: str = "") -> None:  # noqa: ARG002
+        self.last_word = time.monotonic() - self.started
         if self.first_word is None:
-            self.first_word = time.monotonic() - self.started
+            self.first_word = self.last_word
         if self._size < _LOG_CHARACTERS:
             self._said.append(data)
             self._size += len(data)
@@ -220,6 +222,7 @@ def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: fl
         links=[text for text in listener.warnings if text.startswith("model/")],
         elsewhere=[] if model and listener.text else host.container.changes(),
         first_word=listener.first_word,
+        last_word=listener.last_word,
         stopped=stopped,
         ended_at=listener.started + seconds,
         out_of_memory=ended.out_of_memory,

@@ -78,7 +78,8 @@ def _causes(lines: Sequence[str], channels: Collection[str], *, strings: bool) -
     yield from _find("T-59", rf"(?:Read-only file system|EROFS|Errno 30).*?({paths.DATA}/\S+?)?['\"]?$", lines)
     yield from _find("T-60", rf"(?:[Pp]ermission denied|PermissionError|EACCES).*?({paths.ROOT}[\w./-]*)", lines)
     yield from _find("T-60", rf"({paths.ROOT}[\w./-]*).*(?:[Pp]ermission denied|EACCES)", lines)
-    yield from _find("T-22", rf"({paths.DATA}/[\w.-]+-manifest)", lines)
+    yield from _find("T-22", rf"(?:Error|[Nn]ot a directory|[Cc]annot|[Ff]ail).*({paths.DATA}/[\w.-]+-manifest)", lines)
+    yield from _find("T-22", rf"({paths.DATA}/[\w.-]+-manifest).*(?:[Ee]rror|[Nn]ot a directory|[Ff]ail)", lines)
     yield from _find("T-74", f"({_NETWORK})", lines)
     yield from _find("T-76", _SHARED_MEMORY, lines)
     yield from _find(

@@ -18,6 +18,7 @@ from byoc_cli.check.training.ran import Ran
 
 _RELAXED = {"T-59", "T-74", causes.CHANNEL}
 """What may be another way with a network and writable data."""
+_OF_A_SHELL = {2, 126, 127}  # what a shell or env ends with that finds no program
 _NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
 
 
@@ -83,8 +84,9 @@ class _Runs:
 
 def _cannot_be_executed(image: ImageFacts, ran: Ran) -> bool:
     """Whether its file is at fault, which the static part tells of."""
-    refused = bool(ran.refused) and exec_rules.can_be_executed(image).result == "fail"
-    return refused or bool(_NOT_EXECUTED.search(ran.log))
+    if _NOT_EXECUTED.search(ran.log):
+        return True
+    return (bool(ran.refused) or ran.code in _OF_A_SHELL) and exec_rules.can_be_executed(image).result == "fail"
 
 
 def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:

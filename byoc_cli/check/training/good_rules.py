@@ -240,7 +240,9 @@ def prints(facts: TrainingFacts) -> Verdict:
             f"it printed nothing{where}", "print to stdout or stderr", "an empty log in /aws/sagemaker/TrainingJobs"
         )
     lines = ran.log.splitlines()
-    late = ran.first_word is not None and ran.seconds > _BUFFERED_SECONDS and ran.first_word > 0.9 * ran.seconds
+    first = ran.first_word or 0.0
+    # All at once, and not much later it ended.
+    late = first > _BUFFERED_SECONDS and ran.last_word - first < 0.1 * first and ran.seconds < 2 * first
     python = re.search(r"python", facts.image.train.on_path.shebang or facts.image.train.program.path)
     buffered = late and len(lines) > 2 and python and not facts.image.image.config.environment.get("PYTHONUNBUFFERED")
     if buffered:

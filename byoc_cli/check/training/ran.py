@@ -17,7 +17,7 @@ class Ran:
     `code` is None where the engine could not start it, and `refused` says why. `stopped` tells that it was told to end,
     or killed, because it took too long. `failure` is what it wrote to /opt/ml/output/failure, None for no such file;
     `model`, `output`, `checkpoints` are the names below these folders, `links` the lines about symbolic links in the
-    model. `first_word` is when it printed something, in seconds after the start, `ended_at` when it ended, on
+    model. `first_word` and `last_word` are when it printed, in seconds after the start, `ended_at` when it ended, on
     the monotonic clock. `elsewhere` are files that it made
     outside of /opt/ml, which no job keeps.
     """
@@ -32,6 +32,7 @@ class Ran:
     links: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
     first_word: float | None = None
+    last_word: float = 0.0
     stopped: bool = False
     ended_at: float = 0.0
     out_of_memory: bool = False

@@ -18,7 +18,7 @@ _LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp
 _NEEDED = re.compile(r"""(?:\w*(?:[Pp]aram|hp|HP)\w*)(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""")
 _OTHERS = re.compile(r"environ|header|request|args", re.IGNORECASE)
 _LENGTH = re.compile(r"epoch|step|iter|round", re.IGNORECASE)
-_LONG = "1000000"
+_LONG = "10000000"
 
 
 def hyperparameters(bench: Bench, image: ImageFacts) -> dict[str, str]:

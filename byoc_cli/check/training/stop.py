@@ -14,7 +14,7 @@ from byoc_cli.check.model import Step, Verdict, passed, skipped, warned
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.programs import SHELLS
 from byoc_cli.check.training import causes, sources
-from byoc_cli.check.training.attempt import Listener, attempt
+from byoc_cli.check.training.attempt import Listener, Watch, attempt
 from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
@@ -36,7 +36,7 @@ _KILLED = 137
 _BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
 _GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
-_RESUMED_SECONDS = 20.0  # at most: by then it has read its checkpoints
+_RESUMED_SECONDS = 3.0  # after its first word it has read its checkpoints
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,9 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     ended = time.monotonic()
     resumed = None
     if ran.checkpoints and stopper.asked_at and ran.code in {*_BY_SIGNAL, _KILLED}:
-        seconds = min(_RESUMED_SECONDS, bench.order.timeout, max(5.0, 2 * good.ran.seconds))
         kept = Run(bench.folder / wanted.name).checkpoints
-        again = good.again("resumed", seconds, checkpoints=kept, grace=1, hyperparameters=given)
-        resumed = attempt(bench, again)[0]
+        again = good.again("resumed", bench.order.timeout, checkpoints=kept, grace=1, hyperparameters=given)
+        resumed = attempt(bench, again, _ends_after(max(_RESUMED_SECONDS, good.ran.seconds / 2)))[0]
     return StopFacts(
         good,
         ran=ran,
@@ -133,6 +132,19 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
         slowed=slowed,
         resumed=resumed,
     )
+
+
+def _ends_after(seconds: float) -> Watch:
+    """Let it run so long after its first word."""
+
+    def watch(_: Container, execution: Execution, listener: Listener, over: threading.Event) -> None:
+        while not over.wait(_LOOK_SECONDS):
+            spoken = listener.first_word
+            if spoken is not None and time.monotonic() - listener.started - spoken > seconds:
+                execution.stop("stopped", "")
+                return
+
+    return watch
 
 
 TRAIN_STOP: Step[StopFacts] = Step(

@@ -37,7 +37,7 @@ _UPGRADE = {
 TOO_LARGE = 413
 STREAM_PATH = "/invocations-bidirectional-stream"
 _OF_REQUESTS = {
-    *("H-04", "H-07", "H-10", "H-13", "H-15", "H-16", "H-17", "H-18", "H-19", "H-20", "H-21", "H-25", "H-45"),
+    *("H-04", "H-07", "H-10", "H-13", "H-15", "H-16", "H-17", "H-18", "H-19", "H-20", "H-21", "H-25", "H-26", "H-45"),
 }
 _PLAIN = Request(b'{"instances": [[1.0, 2.0, 3.0, 4.0]]}', "application/json")
 

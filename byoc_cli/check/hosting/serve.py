@@ -37,6 +37,9 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
         alone = _course(bench, facts, model, isolated=True)
     except NotTried as not_tried:
         return _course(bench, replace(facts, not_isolated=str(not_tried)), model, isolated=False)
+    if alone.ready and alone.tries and not alone.sample and network_line(alone.log):  # its requests need one
+        isolated = replace(alone.start, ready=None, log=alone.log)
+        return replace(_course(bench, facts, model, isolated=False), isolated=isolated)
     if alone.ready or alone.start.refused or _is_no_matter_of_network(alone):
         return replace(alone, isolated=alone.start)
     if _NOT_EXECUTED.search(alone.log):
@@ -67,8 +70,8 @@ def _course(bench: Bench, facts: ServingFacts, model: Path | None, *, isolated: 
 
 
 def _is_no_matter_of_network(facts: ServingFacts) -> bool:
-    start, found = facts.start, cause(facts)
-    waits = start.exit is None and not (found and found.id == "T-74")
+    start = facts.start
+    waits = start.exit is None and not network_line(facts.log)
     return bool(start.wrong or start.late or facts.refusals or waits)
 
 
@@ -89,7 +92,13 @@ def not_ready(facts: ServingFacts) -> str:
 
 def cause(facts: ServingFacts) -> causes.Cause | None:
     """What the log puts an end before it was ready down to."""
-    return causes.cause(Ran(code=1, log=facts.log or (facts.isolated.log if facts.isolated else "")))
+    return causes.cause(Ran(code=1, log=facts.log))
+
+
+def network_line(log: str) -> str:
+    """The line of a log that misses a network, "" for none."""
+    found = causes.cause(Ran(code=1, log=log))
+    return found.line if found and found.id == "T-74" else ""
 
 
 def missing_model(facts: ServingFacts) -> str:

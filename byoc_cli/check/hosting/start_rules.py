@@ -6,7 +6,7 @@ from statistics import median
 
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
-from byoc_cli.check.hosting.serve import asked, cause, missing_model, needs_model, started
+from byoc_cli.check.hosting.serve import asked, missing_model, needs_model, network_line, started
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.contract import cloud_words, hosting, paths
 
@@ -25,7 +25,7 @@ def starts(facts: ServingFacts) -> Verdict:
         return passed("it was started, and stayed")
     if facts.refusals:
         return skipped("it ended because it could not write to its model's folder (H-04)")
-    if (found := cause(facts)) and found.id == "T-74":
+    if network_line(facts.log):
         return skipped("it ended because it had no network (H-26)")
     if reason := needs_model(facts):
         return skipped(reason)
@@ -167,13 +167,11 @@ def isolated(facts: ServingFacts) -> Verdict:
         return skipped(facts.not_isolated)
     if facts.isolated.ready is not None:
         return passed("it had no network")
-    found = cause(facts)
-    line = found.line if found and found.id == "T-74" else ""
+    if line := network_line(facts.isolated.log):
+        return warned(f"without a network: {line}")
     if facts.ready:
-        return warned(
-            f"without a network it did not become ready, with one it did\n{line or facts.isolated.last_lines}"
-        )
-    return warned(f"without a network: {line}") if line else skipped("it did not become ready with one either")
+        return warned(f"without a network it did not become ready, with one it did\n{facts.isolated.last_lines}")
+    return skipped("it did not become ready")
 
 
 @started(

@@ -79,6 +79,15 @@ SERVE_MUTANTS = (
         {"H-26": "warn"},
         'import urllib.request; urllib.request.urlopen("http://models.example.com/weights")',
     ),
+    replace(
+        _at_each(
+            "request-needs-network",
+            "downloads with each request",
+            {"H-26": "warn"},
+            'import urllib.request; urllib.request.urlopen("http://models.example.com/weights")',
+        ),
+        timeout=8,
+    ),
     _serve(
         "other-name",
         "reads another file than `train` writes",

@@ -22,8 +22,8 @@ _HEAD = """\
 
 tries an image rule by rule against [SageMaker's contract](contract.md), before a job costs. First it reads the
 configuration and, through the engine, single files, in a container that is made and never started. Then it lets the
-image train, as `byoc local-train` does. **Whether it serves is not tried yet**; `byoc serve` does that. With
-`--registry` it also reads what ECR has of the image.
+image train, as `byoc local-train` does, and serve the model that it made, as `byoc serve` does. With `--registry` it also
+reads what ECR has of the image.
 
 A broken MUST fails, a broken SHOULD or NICE warns, and what could not be tried is skipped with the reason: it is never
 passed. Each finding says what was *seen*, what the *cloud* would say, the *fix*, and its *source*. An image for hosting
@@ -65,6 +65,29 @@ Why a run failed is sought in its log and its failure file. The containers get n
 but the channels and the check's own folder, half of the engine's memory and 4,096 processes. All of it is removed at
 the end, and `byoc clean` removes what a killed byoc left.
 
+## How it serves
+
+The model is the one that `train-good` made, as root's and read-only, else the folder is empty: what does not become ready
+then, and may need a model, is skipped. It is asked at its own address, so an engine elsewhere shows less.
+
+| run | with | shows |
+|---|---|---|
+| `serve` | no network; where that fails, once more with one | from the start to the stop: all below |
+| `serve-port` | `SAGEMAKER_BIND_TO_PORT=8090` | H-31: the label and the behaviour go together |
+| `serve-models` | `SAGEMAKER_MULTI_MODEL=true` and two models, if the label says so | H-35 to H-40 |
+| `serve-serverless` | any user, little memory (`--serverless MB`) | H-65 |
+
+- A start ends early when it is clear how: it listens on 127.0.0.1 only (read from the container's /proc/net/tcp), on
+  another port, answers `/ping` 200 but after 2 s, or goes on saying no and has nothing to do. Else it has `--timeout`.
+- The request is `--sample FILE`, made into a body as `byoc predict` does it. Without one the first of some usual requests
+  that is answered 2xx is taken: a picture as `[predict]` has it, rows of the channels, numbers as CSV and JSON, a
+  sentence. Where none is, rules that need one are skipped; a sample of yours that is refused is a failure (H-15).
+- Under load: `/ping` beside a request, beside one whose last byte is held back, and beside eight at once. A server that
+  does one thing at a time is a warning, but for one whose requests are known to be short.
+- A body of 6 MB is the sample with blanks or zeros behind it. Too large is a failure; a warning if 4 MB are taken.
+- The stop comes while a request is on its way. A program that has no handler of SIGTERM is a warning, as many samples are
+  so; one that ignores it, or that has not ended 30 s later, is a failure.
+
 ## In CI
 
 `--junit FILE` writes what every CI shows, `--html FILE` one page without any reference to elsewhere, for a browser or a
@@ -85,7 +108,7 @@ jobs:
         if: always()
         with: { name: check, path: "check.*" }
 ```
-"""
+"""  # noqa: E501
 
 _MUTANTS = """\
 ## Mutants

@@ -17,7 +17,7 @@ from typing import Any
 import docker
 
 from byoc_cli.app import main
-from byoc_cli.check.training.hosts import TRAIN_HOSTS
+from byoc_cli.check.table import STEPS
 from tests.integration.check.images import GOOD, built, findings
 from tests.integration.check.mutants import MUTANTS
 
@@ -34,9 +34,8 @@ def table(client: docker.DockerClient, good: str, tag: str, folder: Path) -> lis
             rows.append(before[mutant.name])
             continue
         start = time.monotonic()
-        on_two_hosts = any(rule.id in mutant.caught for rule in TRAIN_HOSTS.rules)
-        asked = [TRAIN_HOSTS.name] if on_two_hosts else []
-        found = findings(built(client, mutant.recipe, good, tag), folder, asked=asked)
+        asked = [step.name for step in STEPS if step.asked and any(rule.id in mutant.caught for rule in step.rules)]
+        found = findings(built(client, mutant.recipe, good, tag), folder, asked=asked, timeout=mutant.timeout)
         wrong = {id_: each.result for id_, each in found.items() if each.result in {"fail", "warn"}}
         missed = {id_ for id_, result in mutant.caught.items() if wrong.get(id_) != result}
         print(

@@ -352,6 +352,9 @@ class FakeContainer:
     def pid(self) -> int:
         return 0
 
+    def cpu_seconds(self) -> float:
+        return 0.0
+
     def port(self, port: int) -> int:
         return self._life.ports.get(port, 0) if self._life.state == "running" else 0
 

@@ -15,6 +15,7 @@ from byoc_cli.engine.types import Container, ContainerSpec, Image
 from byoc_cli.errors import ByocError
 from byoc_cli.local import labels
 from byoc_cli.local.training import TrainingJob
+from byoc_cli.payload import Payload
 from byoc_cli.project import Project
 
 KIND = "check"
@@ -35,7 +36,8 @@ class Order:
     """What is to be checked, and what the user said about it.
 
     `training` is the job that the user would start, None for one without hyperparameters, on a small channel of ours;
-    `no_training` is why that cannot be, "" where it can. `timeout` is how long a step waits for the image, in seconds.
+    `no_training` is why that cannot be, "" where it can. `sample` is a request that /invocations takes; `serverless`
+    is the memory in MB, and `timeout` how long a step waits for the image, in seconds.
     """
 
     project: Project
@@ -44,6 +46,8 @@ class Order:
     registry: Registry | None = None
     training: TrainingJob | None = None
     no_training: str = ""
+    sample: Payload | None = None
+    serverless: int = 2048
     timeout: float = 60.0
 
 
@@ -53,13 +57,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Bench:
-    """A step's own place to work. All that is made here has the check's name in its labels, and goes by them."""
+    """A step's own place to work. All that is made here has the check's name in its labels, and goes by them.
+
+    `wanted` are the rules of the step that are tried: what only others need can be left out.
+    """
 
     order: Order
     engine: DockerEngine
     job: str
     place: Place
     cancelled: Event = field(default_factory=Event)
+    wanted: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -114,7 +114,9 @@ class _Course:
         facts, reason = None, next((done.reason for done in have.values() if done.reason), "")
         if not reason:
             try:
-                facts = step.gather(self._benches.bench(), {name: done.facts for name, done in have.items()})
+                wanted = frozenset(rule.id for rule in self._rules if rule.step is step)
+                bench = replace(self._benches.bench(), wanted=wanted)
+                facts = step.gather(bench, {name: done.facts for name, done in have.items()})
             except NotTried as not_tried:
                 reason = str(not_tried)
         self._news.put(_Done(step, facts, reason, time.monotonic() - start))

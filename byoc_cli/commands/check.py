@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byoc_cli.commands import check_training, train_options
-from byoc_cli.commands.options import ImageArgument, Outcome, Session
+from byoc_cli.commands.options import ImageArgument, Outcome, Session, stdin_bytes
+from byoc_cli.contract import hosting
 from byoc_cli.errors import ByocError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ EXAMPLES = """
   byoc check
   byoc check my-model:v2 --only serve --skip T-09
   byoc check --channel training=./data --hyperparam epochs=1 --two-hosts
+  byoc check --sample cat.png --serverless 2048
   byoc check --strict --junit check.xml --html check.html
   byoc check --registry --region us-west-2
   byoc check --list
@@ -46,6 +48,20 @@ def check(
     channel: train_options.ChannelOption = [],
     hyperparam: train_options.HyperparamOption = [],
     two_hosts: Annotated[bool, typer.Option("--two-hosts", help="Let two hosts train together, too.")] = False,
+    sample: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="A request that /invocations takes, as for predict; - is standard input.",
+            show_default=False,
+        ),
+    ] = "",
+    serverless: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB", help="Start it as a serverless endpoint of that memory, too: 2048.", show_default=False
+        ),
+    ] = None,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long a step waits for the image: 90s, 10m.", show_default=True)
     ] = "60s",
@@ -76,7 +92,11 @@ def check(
     It reads the image's configuration and files, then lets it train: as well as it can, with hyperparameters that are
     no JSON, and with SIGTERM in the middle; with --two-hosts on two hosts. It trains on the project's channels and with
     its hyperparameters, as `byoc local-train` does, but without a network first; without any channel it gets a small
-    CSV file as the channel `training`. Whether it serves is not tried yet; `byoc serve` does that.
+    CSV file as the channel `training`.
+
+    Then it lets it serve the model that it made: asks /ping and /invocations, eight at once, with 6 MB, with nonsense,
+    and stops it with a request on its way; on another port; and as its labels say. What it sends is --sample, else the
+    first of some usual requests that the container takes ([predict] of the project file says more of them).
 
     A broken MUST fails, a broken SHOULD warns; what could not be tried is skipped, with the reason. Each finding says
     what was seen, what the cloud would say, what to do, and where the rule stands. Ends with 1 if a MUST is broken;
@@ -86,13 +106,16 @@ def check(
     source, and seconds of the step that shows it), summary (how many of each result). With --list: a list of objects
     with id, level, step, sentence, remedy, source.
     """
+    from byoc_cli import payload
     from byoc_cli.check import report, selection
     from byoc_cli.check.bench import Benches, Order
     from byoc_cli.check.runner import check as run
     from byoc_cli.check.table import STEPS
     from byoc_cli.console import check_view
 
-    rules = selection.chosen(STEPS, only, skip, asked=_asked(registry or list_rules, two_hosts or list_rules))
+    words = {"registry": registry, "train-hosts": two_hosts, "serve-serverless": serverless is not None}
+    steps = [name for name, wanted in words.items() if wanted or list_rules]
+    rules = selection.chosen(STEPS, only, skip, asked=steps)
     if list_rules:
         rows = [
             {
@@ -110,12 +133,15 @@ def check(
         _check_writable(option, file)
     project = session.project()
     seconds = train_options.seconds(timeout, "--timeout") or 0
+    megabytes = _serverless(serverless)
+    stdin = stdin_bytes() if sample == "-" else b""
+    request = payload.load(sample, project.predict, stdin=stdin) if sample else None
     wanted = check_training.asked(session, project, session.reference(image, project), channel, hyperparam)
     place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))
     reference, found = session.image(image, project)
     if any({rule.step.group, *rule.step.needs} & _TRAIN for rule in rules):
         wanted = check_training.with_data(session, wanted, channel)
-    order = Order(project, reference, found, place, wanted.job, wanted.reason, seconds)
+    order = Order(project, reference, found, place, wanted.job, wanted.reason, request, megabytes, timeout=seconds)
     with check_view.CheckView(session.console) as view:
         findings = run(STEPS, rules, Benches(order, session.doors.connect), view)
     _write(reference, findings, junit, html, strict=strict)
@@ -131,8 +157,19 @@ def check(
     return Outcome(data, lambda console: check_view.show(console, reference, findings))
 
 
-def _asked(registry: bool, two_hosts: bool) -> list[str]:
-    return [*(["registry"] if registry else []), *(["train-hosts"] if two_hosts else [])]
+def _serverless(megabytes: int | None) -> int:
+    """Read --serverless.
+
+    Raises:
+        UsageError: an endpoint has no such memory.
+
+    """
+    if megabytes is None:
+        return hosting.SERVERLESS_MEMORY_MB[1]
+    if megabytes not in hosting.SERVERLESS_MEMORY_MB:
+        sizes = ", ".join(map(str, hosting.SERVERLESS_MEMORY_MB))
+        raise UsageError(f"--serverless {megabytes}: its memory is one of {sizes} MB (H-65)")
+    return megabytes
 
 
 def _registry(project: Project, image: str, region: str, profile: str, *, wanted: bool) -> Registry | None:

@@ -179,6 +179,11 @@ class DockerContainer:
         with faults.translated():
             return int(self.api.inspect_container(self.id)["State"].get("Pid") or 0)
 
+    def cpu_seconds(self) -> float:
+        with faults.translated():
+            stats: Any = self.api.stats(self.id, stream=False, one_shot=True)
+        return float((stats.get("cpu_stats") or {}).get("cpu_usage", {}).get("total_usage", 0)) / 1e9
+
     def port(self, port: int) -> int:
         with faults.translated():
             bindings = self.api.inspect_container(self.id)["NetworkSettings"]["Ports"].get(f"{port}/tcp")

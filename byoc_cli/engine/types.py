@@ -262,6 +262,9 @@ class Container(Protocol):
     def pid(self) -> int:
         """Return its first process's number on the engine's machine, 0 where it does not run."""
 
+    def cpu_seconds(self) -> float:
+        """Return the time that all its processes have had of a CPU so far."""
+
     def port(self, port: int) -> int:
         """Return the host's port for a published one."""
 

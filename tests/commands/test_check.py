@@ -16,6 +16,8 @@ from tests.fakes import FakeEngine
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
 SOUND = {"/usr/local/bin/train": ELF, "/usr/local/bin/serve": ELF}
 
+TRAINING = ("--skip", "serve")  # no fake serves as a container does: that is for the real engine
+
 
 @pytest.fixture(autouse=True)
 def nothing_left(engine: FakeEngine) -> object:
@@ -26,7 +28,7 @@ def nothing_left(engine: FakeEngine) -> object:
 @pytest.mark.usefixtures("project")
 def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": train}, contents=SOUND)
-    ran = byoc("check")
+    ran = byoc("check", *TRAINING)
     assert ran.code == 0, ran.stderr
     assert "pass T-01  MUST" in ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("my-model:latest: 0 fail, 0 warn, ")
@@ -37,7 +39,7 @@ def test_a_sound_image(byoc: Byoc, engine: FakeEngine) -> None:
 @pytest.mark.usefixtures("project")
 def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
-    ran = byoc("check")
+    ran = byoc("check", *TRAINING)
     assert ran.code == 1
     assert "\nFAIL T-60 MUST: it runs as root\n      seen:   USER 1000 can write neither" in ran.stdout
     assert "      cloud:  AlgorithmError: , exit code: 1\n" in ran.stdout
@@ -49,7 +51,7 @@ def test_a_broken_image_ends_with_1_and_says_what_to_do(byoc: Byoc, engine: Fake
 @pytest.mark.usefixtures("project")
 def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(user="1000"))
-    ran = byoc("check", "--json")
+    ran = byoc("check", "--json", *TRAINING)
     assert ran.code == 1
     assert set(ran.data) == {"image", "rules", "summary"}
     assert ran.data["summary"]["fail"] == 1
@@ -60,15 +62,15 @@ def test_json_goes_with_the_exit_code(byoc: Byoc, engine: FakeEngine) -> None:
 @pytest.mark.usefixtures("project")
 def test_warnings_alone_are_0_and_with_strict_1(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
-    ran = byoc("check")
+    ran = byoc("check", *TRAINING)
     assert (ran.code, "WARN I-12" in ran.stdout) == (0, True)
-    assert byoc("check", "--strict").code == 1
+    assert byoc("check", "--strict", *TRAINING).code == 1
 
 
 @pytest.mark.usefixtures("project")
 def test_quiet_prints_what_is_wrong_and_the_count(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": train}, contents=SOUND, config=ImageConfig(stop_signal="SIGINT"))
-    ran = byoc("check", "-q")
+    ran = byoc("check", "-q", *TRAINING)
     assert ran.stderr == ""
     assert ran.stdout.startswith("\nWARN I-12")
     assert "pass T-01" not in ran.stdout
@@ -154,6 +156,19 @@ def test_the_job_s_words_are_read_before_anything_is_made(byoc: Byoc, engine: Fa
         (("--timeout", "soon"), "error: --timeout soon: that is not a time"),
         (("--channel", "a=/not/there"), "error: --channel a=/not/there: there is no such file or folder"),
         (("--hyperparam", "epochs"), "error: "),
+    ):
+        ran = byoc("check", *words)
+        assert (ran.code, ran.stdout) == (2, "")
+        assert ran.stderr.startswith(said)
+    assert engine.specs == []
+
+
+@pytest.mark.usefixtures("project")
+def test_wrong_words_about_serving_are_said_before_anything_is_made(byoc: Byoc, engine: FakeEngine) -> None:
+    engine.add_image("my-model:latest", contents=SOUND)
+    for words, said in (
+        (("--serverless", "1000"), "error: --serverless 1000: its memory is one of 1024, 2048"),
+        (("--sample", "cat.png"), "error: there is no file 'cat.png'"),
     ):
         ran = byoc("check", *words)
         assert (ran.code, ran.stdout) == (2, "")

@@ -13,10 +13,15 @@ _BIT = 1 << (signal.SIGTERM - 1)
 
 @dataclass(frozen=True)
 class Process:
-    """The first process of a container. `takes` says that SIGTERM gets to it: it has a handler, or waits for it."""
+    """The first process of a container.
+
+    `takes` says that SIGTERM gets to it: it has a handler, or waits for it; `ignores` that it was told to let it be,
+    which is more than to have no handler.
+    """
 
     command: str
     takes: bool
+    ignores: bool = False
 
     @property
     def name(self) -> str:
@@ -29,12 +34,12 @@ def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
     with suppress(OSError, ValueError):
         status = (proc / str(pid) / "status").read_text()
         if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
-            masks = [int(_field(status, name), 16) for name in ("SigCgt", "SigBlk")]
+            caught, blocked, ignored = (int(_field(status, name) or "0", 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
             command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             if not command:  # it has ended
                 return None
             # What is blocked is waited for, as inits do it.
-            return Process(command, any(mask & _BIT for mask in masks))
+            return Process(command, bool((caught | blocked) & _BIT), bool(ignored & _BIT))
     return None
 
 

@@ -99,13 +99,13 @@ def loaded(client: docker.DockerClient, files: Mapping[str, File], reference: st
 
 
 def findings(
-    reference: str, folder: Path, only: Sequence[str] = (), *, asked: Sequence[str] = ()
+    reference: str, folder: Path, only: Sequence[str] = (), *, asked: Sequence[str] = (), timeout: float = 60.0
 ) -> dict[str, Finding]:
     """Check an image in this process; gives what was found, by rule id."""
     engine = connect()
     image = engine.image(reference)
     assert image
-    order = Order(project.load(folder), reference, image)
+    order = Order(project.load(folder), reference, image, timeout=timeout)
     rules = selection.chosen(STEPS, only, [], asked=asked)
     with warnings.catch_warnings():
         # docker-py never closes the connection of an attach: the garbage collector does, and it warns.

@@ -22,6 +22,7 @@ class Mutant:
     caught: Mapping[str, Result]
     lines: Sequence[str]
     files: Mapping[str, File] = field(default_factory=dict)
+    timeout: float = 60.0
 
     @property
     def recipe(self) -> Recipe:

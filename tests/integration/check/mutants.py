@@ -11,6 +11,7 @@ import struct
 from tests.integration.check.images import File
 from tests.integration.check.mutant import COPY_TRAIN as _COPY_TRAIN
 from tests.integration.check.mutant import SERVE, TRAIN, Mutant, edited
+from tests.integration.check.mutants_serve import SERVE_MUTANTS
 from tests.integration.check.mutants_train import TRAIN_MUTANTS
 
 ARM64, AMD64 = 0xB7, 0x3E
@@ -163,4 +164,5 @@ MUTANTS = (
         {"train": edited(TRAIN, 'MODEL = ML / "model"', 'import os\nMODEL = pathlib.Path(os.environ["SM_MODEL_DIR"])')},
     ),
     *TRAIN_MUTANTS,
+    *SERVE_MUTANTS,
 )

@@ -1,0 +1,1 @@
+"""Lets an image serve: starts it, asks it, puts it under load, abuses it, stops it."""

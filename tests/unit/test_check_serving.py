@@ -1,0 +1,196 @@
+"""Rules of `serve` on facts that no quick container gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byoc_cli.check.hosting import samples
+from byoc_cli.check.hosting.asking import Answer, Request
+from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
+from byoc_cli.check.hosting.listening import Listening, has_unread, listening
+from byoc_cli.check.hosting.starting import Start
+from byoc_cli.check.training.signals import Process
+from byoc_cli.engine.types import Exit
+from tests.unit.check_world import facts as image_facts
+from tests.unit.check_world import judged
+
+REQUEST = Request(b"1,2\n", "text/csv", what="a row")
+FINE = Answer(200, b"3\n", {"content-type": "text/csv"}, connected=0.001, seconds=0.01)
+NONE = Answer(why="no answer within 2 s", connected=0.001, seconds=2.0)
+HEAD = "  sl  local_address rem_address   st tx_queue\n"
+UNREAD, READ = "00000000:0000004A", "00000000:00000000"
+
+
+def lives(folder: Path) -> None:
+    """Let a process be a container's first one."""
+    (folder / "status").write_text("NSpid:\t42\t1\nSigBlk:\t0\nSigCgt:\t0\nSigIgn:\t0\n")
+    (folder / "cmdline").write_bytes(b"serve\0")
+
+
+def served(**changes: Any) -> ServingFacts:
+    """Facts of a sound server, with changes."""
+    sound = ServingFacts(
+        image_facts(),
+        trained=True,
+        start=Start(ready=1.0, last=FINE),
+        isolated=Start(ready=1.0),
+        connects=[0.001] * 20,
+        sample=REQUEST,
+        tries=[(REQUEST, FINE)],
+        answer=FINE,
+        held=FINE,
+        loads=[Load([FINE] * 8, [FINE], [0.001])],
+        large=[Abuse("a body of 6 MB", FINE, FINE)],
+        bad=[Abuse("nonsense", Answer(400), FINE)],
+        stop=Stop(Process("serve", takes=True), FINE, exit=Exit(0), seconds=1.0, waited=30.0),
+    )
+    return replace(sound, **changes)
+
+
+def said(id_: str, **changes: Any) -> tuple[str, str]:
+    """(result, seen) of a rule on facts."""
+    verdict = judged(id_, served(**changes), "serve")
+    return verdict.result, verdict.seen
+
+
+def test_h20_an_answer_after_60_s_fails_and_one_after_30_s_warns() -> None:
+    for seconds, result in ((0.01, "pass"), (31.0, "warn"), (60.0, "fail")):
+        slow = replace(FINE, seconds=seconds)
+        assert said("H-20", answer=slow, tries=[(REQUEST, slow)])[0] == result
+
+
+def test_h11_four_minutes_warn_and_eight_fail() -> None:
+    for seconds, result in ((200.0, "pass"), (300.0, "warn"), (500.0, "fail")):
+        assert said("H-11", start=Start(ready=seconds))[0] == result
+
+
+def test_h11_what_is_still_at_work_is_no_failure() -> None:
+    assert said("H-11", start=Start(seconds=60, last=Answer(why="nothing listens there")))[0] == "warn"
+    assert said("H-11", start=Start(seconds=60, listens=[], idle=True))[0] == "fail"
+
+
+def test_h10_a_single_worker_is_warned_of_where_its_requests_may_be_long() -> None:
+    assert said("H-10", held=NONE)[0] == "pass", "the sample takes 10 ms"
+    long = replace(FINE, seconds=0.4)
+    assert said("H-10", held=NONE, answer=long)[0] == "warn"
+    assert said("H-10", held=NONE, sample=None)[0] == "warn"
+    assert said("H-10", answer=replace(FINE, seconds=3.0), busy=Load([FINE], [NONE]))[0] == "fail"
+
+
+def test_h10_late_beside_short_requests_once_is_no_failure() -> None:
+    late = Load([FINE], [NONE], [0.001])
+    assert said("H-10", loads=[late, Load([FINE], [FINE], [0.001])])[0] == "pass"
+    assert said("H-10", loads=[late, late])[0] == "fail"
+
+
+def test_h13_one_slow_connection_is_no_fault() -> None:
+    assert said("H-13", connects=[0.001] * 19 + [1.0])[0] == "pass"
+    assert said("H-13", connects=[0.001] * 17 + [1.0] * 3)[0] == "warn"
+    assert said("H-13", connects=[0.3] * 20)[0] == "fail"
+
+
+def test_h21_a_limit_between_4_and_6_mb_warns() -> None:
+    refused = Abuse("a body of 6 MB", Answer(413), FINE)
+    assert said("H-21", large=[refused, Abuse("a body of 4 MB", FINE, FINE)])[0] == "warn"
+    assert said("H-21", large=[refused, Abuse("a body of 4 MB", Answer(413), FINE)])[0] == "fail"
+    closed = Answer(why="the connection was closed without an answer", connected=0.001)
+    assert said("H-21", large=[Abuse("a body of 6 MB", closed, FINE)])[0] == "fail"
+
+
+def test_h07_a_proxy_s_502_of_a_request_that_is_not_whole_tells_nothing() -> None:
+    stop = served().stop
+    assert stop
+    assert said("H-07", stop=replace(stop, flight=Answer(502)))[0] == "pass"
+    assert said("H-07", stop=replace(stop, flight=Answer(502), real=True))[0] == "warn"
+    assert said("H-07", stop=replace(stop, flight=NONE))[0] == "warn"
+
+
+def test_h07_to_ignore_sigterm_fails_and_to_have_no_handler_warns() -> None:
+    killed = Stop(Process("serve", takes=False), None, exit=Exit(137), waited=3.0)
+    assert said("H-07", stop=killed)[0] == "warn"
+    assert said("H-07", stop=replace(killed, process=Process("serve", takes=False, ignores=True)))[0] == "fail"
+    assert said("H-07", stop=replace(killed, process=None, waited=30.0))[0] == "fail"
+
+
+def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
+    wrong = {"sample": None, "answer": Answer(), "tries": [(REQUEST, Answer(400, b"no"))]}
+    assert said("H-15", **wrong, asked=True)[0] == "fail"
+    result, seen = said("H-15", **wrong)
+    assert result == "skip"
+    assert "--sample FILE" in seen
+    assert said("H-15", **(wrong | {"tries": [(REQUEST, Answer(404))]}))[0] == "fail"
+
+
+def test_h56_the_documented_words() -> None:
+    for body, result in (
+        (b'{"MaxConcurrentTransforms": 8, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}', "pass"),
+        (b'{"BatchStrategy": "MultiRecord"}', "warn"),
+        (b'{"MaxPayloadInMB": "6"}', "warn"),
+        (b"OK", "warn"),
+    ):
+        assert said("H-56", parameters=Answer(200, body))[0] == result
+    assert said("H-56", parameters=Answer(404))[0] == "pass"
+
+
+def test_h01_what_ends_without_a_model_may_need_one() -> None:
+    ended = {"trained": False, "without": "the image does not train", "isolated": None}
+    start = Start(exit=Exit(1), log="model.pkl: not loaded")
+    assert said("H-01", **ended, start=start, log=start.log)[0] == "skip"
+    assert said("H-01", start=start, log=start.log, isolated=None)[0] == "fail"
+    broken = Start(exit=Exit(1), log="ModuleNotFoundError: No module named 'flask'")
+    assert said("H-01", **ended, start=broken, log=broken.log)[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "address", "alone"),
+    [
+        ("tcp", "0100007F:1F90 00000000:0000 0A", "127.0.0.1:8080", True),
+        ("tcp", "00000000:1F90 00000000:0000 0A", "0.0.0.0:8080", False),
+        ("tcp6", f"{'0' * 32}:1F90 {'0' * 32}:0000 0A", "[::]:8080", False),
+        ("tcp6", f"{'0' * 24}01000000:1388 {'0' * 32}:0000 0A", "[::1]:5000", True),
+        ("tcp6", f"{'0' * 16}FFFF00000100007F:1388 {'0' * 32}:0000 0A", "127.0.0.1:5000", True),
+    ],
+)
+def test_h12_addresses_as_the_kernel_writes_them(
+    tmp_path: Path, name: str, row: str, address: str, alone: bool
+) -> None:
+    folder = tmp_path / "42" / "net"
+    folder.mkdir(parents=True)
+    lives(folder.parent)
+    names = "   1: 0B00007F:9C3F 00000000:0000 0A\n   2: 0100007F:9C3F 0100007F:1F90 01\n"
+    (folder / "tcp").write_text(HEAD + names)
+    (folder / name).write_text(f"{HEAD}   0: {row}\n{names if name == 'tcp' else ''}")
+    found = listening(42, tmp_path)
+    assert found
+    assert [str(each) for each in found] == [address]
+    assert found[0].is_loopback == alone
+
+
+@pytest.mark.parametrize(("queue", "port", "unread"), [(UNREAD, 8080, True), (READ, 8080, False), (UNREAD, 80, False)])
+def test_h07_a_request_that_is_not_read_yet_is_seen(tmp_path: Path, queue: str, port: int, unread: bool) -> None:
+    folder = tmp_path / "42" / "net"
+    folder.mkdir(parents=True)
+    lives(folder.parent)
+    (folder / "tcp").write_text(f"{HEAD}   0: 020011AC:1F90 010011AC:9C40 01 {queue} 00:00000000\n")
+    assert has_unread(42, port, tmp_path) == unread
+
+
+def test_h12_of_another_machine_s_process_nothing_is_known(tmp_path: Path) -> None:
+    assert listening(0, tmp_path) is None
+    assert listening(42, tmp_path) is None
+
+
+def test_h12_the_own_address_alone_fails() -> None:
+    result, seen = said("H-12", start=Start(wrong=[Listening("127.0.0.1", 8080)]))
+    assert (result, seen.startswith("it listens on 127.0.0.1:8080 only")) == ("fail", True)
+
+
+def test_a_large_request_means_the_same() -> None:
+    large = samples.large(Request(b'{"a": 1}', "application/json"), 100)
+    assert len(large.body) == 100
+    assert large.body.strip() == b'{"a": 1}'
+    assert samples.large(Request(b"\x89PNG", "image/png"), 6).body == b"\x89PNG\0\0"

@@ -264,7 +264,7 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
     except ValueError:
         said = {}
     status, original = said.get("OriginalStatusCode", 0), str(said.get("OriginalMessage", ""))
-    if cause := response.headers.get(invocation.CAUSE_HEADER, ""):
+    if cause := _text(response, invocation.CAUSE_HEADER):
         what = cause.replace(": ", "\n", 1)
     elif status:
         found = re.search(r"error \(\d+\) from (\S+) ", str(said.get("Message")))
@@ -274,8 +274,13 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
         what = "the local endpoint refused the request"
     return InvocationFailed(
         f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}",
-        hint=response.headers.get(invocation.HINT_HEADER, ""),
+        hint=_text(response, invocation.HINT_HEADER),
     )
+
+
+def _text(response: Response, header: str) -> str:
+    """Read a header in UTF-8, which an HTTP library takes for Latin-1."""
+    return response.headers.get(header, "").encode("latin-1", "replace").decode(errors="replace")
 
 
 def _cause(error: BaseException) -> str:

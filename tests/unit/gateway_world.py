@@ -89,7 +89,9 @@ def world(
     servers[0].answers = [answer] if answer else servers[0].answers
     upstreams = tuple(f"127.0.0.1:{server.http.server_port}" for server in servers)
     settings = Settings(NAME, upstreams, tuple(hostnames))
-    made = World(servers, replace(settings, **({"ping_interval": 3600.0} | changes)), ready=ready, s3=s3)
+    made = World(
+        servers, replace(settings, **({"ping_interval": 3600.0, "ping_timeout": 30.0} | changes)), ready=ready, s3=s3
+    )
     try:
         yield made
     finally:

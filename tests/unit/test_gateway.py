@@ -382,13 +382,16 @@ def test_h70_data_capture(tmp_path: Path) -> None:
             reply(200, b"\x00\xff", "image/png"),
             chunked(b"0.", b"5\n", content_type="text/csv; charset=utf-8"),
             reply(500),
+            reply(200, b"", "text/plain"),
         ]
         post(local, b"1,2\n", Content_Type="text/csv", X_Amzn_SageMaker_Inference_Id="id-1")
         post(local, b"\xff", Content_Type="application/json")
         assert post(local, b"{}", Content_Type="application/json").content == b"0.5\n"
         post(local, b"failed")
+        assert post(local, b"1", Content_Type="caf\xe9").status_code == 200
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines[3]["captureData"]["endpointInput"]["observedContentType"] == "caf?"
     assert lines[0]["captureData"] == {
         "endpointInput": {"observedContentType": "text/csv", "mode": "INPUT", "data": "1,2\n", "encoding": "CSV"},
         "endpointOutput": {
@@ -401,7 +404,7 @@ def test_h70_data_capture(tmp_path: Path) -> None:
     assert lines[0]["eventVersion"] == "0"
     assert lines[0]["eventMetadata"]["inferenceId"] == "id-1"
     assert set(lines[1]["eventMetadata"]) == {"eventId", "inferenceTime"}
-    sides = [(line["captureData"]["endpointInput"], line["captureData"]["endpointOutput"]) for line in lines[1:]]
+    sides = [(line["captureData"]["endpointInput"], line["captureData"]["endpointOutput"]) for line in lines[1:3]]
     assert [(one["data"], one["encoding"]) for pair in sides for one in pair] == [
         ("/w==", "BASE64"),
         ("AP8=", "BASE64"),
@@ -410,9 +413,42 @@ def test_h70_data_capture(tmp_path: Path) -> None:
     ]
 
 
+def test_h70_what_cannot_be_captured_is_answered_all_the_same() -> None:
+    with world(capture="/dev/full") as local:
+        assert [post(local, b"1").status_code for _ in range(2)] == [200, 200]
+    ((said, _),) = local.told.warnings
+    assert said == "an invocation was not captured\n/dev/full: No space left on device"
+
+
 def test_a_capture_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--data-capture .* cannot be written"):
         Capture(tmp_path / "nowhere" / "file")
+
+
+@pytest.mark.parametrize("path", ["/invocations", f"/endpoints/{NAME}/invocations-response-stream"])
+def test_h45_a_caller_that_has_read_enough_is_no_error(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    ended = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            chunked(*[b"x"] * 3000, pause=0.01)(handler)  # longer than anybody listens
+        finally:
+            ended.set()
+
+    with world(answer) as local:
+        with requests.post(local.url + path, b"x", stream=True, timeout=60) as answered:
+            assert next(answered.iter_content(1))
+        assert ended.wait(60)
+        assert post(local, path="/").status_code == 404
+    assert caplog.messages == []
+
+
+def test_a_caller_that_goes_away_while_it_sends_is_no_error(local: World, caplog: pytest.LogCaptureFixture) -> None:
+    for size in (2, 2 * MB):
+        with socket.create_connection(("127.0.0.1", local.port), timeout=60) as raw:
+            raw.sendall(b"POST /invocations HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx" % size)
+    local.gateway.end()
+    assert caplog.messages == []
 
 
 # -- another container in its place ------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_h50_so_many_at_once_and_the_others_in_the_order_of_their_coming(tmp_pat
 
 
 def test_describe_endpoint_shows_it(local: Here) -> None:
-    described = requests.get(f"{local.world.url}/endpoints/{NAME}", timeout=10).json()
+    described = requests.get(f"{local.world.url}/endpoints/{NAME}", timeout=60).json()
     assert described["EndpointStatus"] == "InService"
     assert described["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"] == local.out.as_uri()
 
@@ -335,7 +335,7 @@ def test_h50_what_is_wrong_is_said_at_once(local: Here) -> None:
 def test_nobody_is_let_through_before_it_is_ready(tmp_path: Path) -> None:
     config = AsyncInferenceConfig(tmp_path.as_uri(), tmp_path.as_uri())
     with world(ready=False, asynchronous=config) as made:
-        answer = requests.post(f"{made.url}/async-invocations", b"x", timeout=10)
+        answer = requests.post(f"{made.url}/async-invocations", b"x", timeout=60)
         assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (503, "ServiceUnavailable")
 
 
@@ -437,7 +437,7 @@ def test_the_end_of_an_endpoint_is_the_failure_of_what_waits(tmp_path: Path) -> 
         assert {path.read_text() for path in failures} == said
         warning = "the endpoint ends before 2 asynchronous requests could be begun"
         assert local.world.told.warnings == [(warning, "")]
-        refused = requests.post(f"{local.world.url}/async-invocations", b"x", timeout=10)
+        refused = requests.post(f"{local.world.url}/async-invocations", b"x", timeout=60)
         assert refused.status_code == 503
         gate.opened.set()
         assert local.answer(asked[0]) == b"1,2", "what was begun is answered"

@@ -24,9 +24,9 @@ TARGET = hosting.TARGET_CONTAINER_HEADER
 
 
 @pytest.fixture
-def row() -> Iterator[World]:
-    """Three containers in a row; each says what it was sent, and who it is."""
-    with world(hostnames=HOSTNAMES, invocation_timeout=2.0) as made:
+def row(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Three containers in a row; each says what it was sent, and who it is. A parameter is the seconds they have."""
+    with world(hostnames=HOSTNAMES, invocation_timeout=getattr(request, "param", 60.0)) as made:
         for name, server in zip("abc", made.servers, strict=True):
             server.answers = [on("/invocations", echo(name))]
         yield made
@@ -56,7 +56,7 @@ def echo(name: str) -> Answer:
 
 def post(local: World, body: bytes = b"x", **headers: str) -> requests.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(f"{local.url}/invocations", body, headers=named, timeout=20)
+    return requests.post(f"{local.url}/invocations", body, headers=named, timeout=60)
 
 
 # -- in a row ----------------------------------------------------------------------------------------------------------
@@ -139,6 +139,7 @@ def test_h23_a_container_that_is_gone_is_named() -> None:
     assert (answer.status_code, answer.headers["X-Byoc-Cause"]) == (503, "nothing answers on a's port")
 
 
+@pytest.mark.parametrize("row", [2.0], indirect=True)
 def test_h20_the_time_is_for_all_together(row: World) -> None:
     def slow(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(1.2)
@@ -178,12 +179,12 @@ def test_h70_the_first_request_and_the_last_answer_are_captured(tmp_path: Path) 
 
 def test_h24_who_is_unhealthy_is_said() -> None:
     with world(hostnames=HOSTNAMES, ping_interval=0.05) as local:
-        assert requests.get(f"{local.url}/ping", timeout=5).status_code == 200
+        assert requests.get(f"{local.url}/ping", timeout=60).status_code == 200
         local.servers[1].answers = [on("/ping", reply(503))]
         assert eventually(lambda: bool(local.told.warnings), 30)
         assert local.told.warnings[0][0] == "the endpoint is unhealthy\ncontainer-2: /ping answers 503, not 200"
         assert status.word(local.port, NAME) == "Unhealthy"
-        answer = requests.get(f"{local.url}/ping", timeout=5)
+        answer = requests.get(f"{local.url}/ping", timeout=60)
         assert (answer.status_code, answer.text) == (503, "container-2: /ping answers 503, not 200")
         local.servers[1].answers = [reply()]
         assert eventually(lambda: bool(local.told.logs), 30)

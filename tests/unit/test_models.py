@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from byoc_cli.contract import invocation
+from byoc_cli.contract import hosting, invocation
 from byoc_cli.contract.multi_model import name_of
+from byoc_cli.endpoint import Client, InvocationFailed
 from tests.unit.gateway_world import NAME, World, eventually, world
 from tests.unit.many_world import SECONDS, Many, ManyWorld, archive, many_world
 
@@ -51,7 +52,7 @@ def test_h36_a_model_is_loaded_when_it_is_first_asked_for(two: ManyWorld) -> Non
     assert two.many.bodies == [{"model_name": name, "url": f"/opt/ml/models/{name}/model"}]
     assert "a.tar.gz" not in name
     assert two.loaded() == ["a.tar.gz"]
-    assert "model a.tar.gz loaded in 0." in told(two.local)
+    assert "model a.tar.gz loaded in " in told(two.local)
 
 
 def test_h36_those_that_come_first_at_the_same_time_load_it_once(two: ManyWorld, gate: threading.Event) -> None:
@@ -81,6 +82,17 @@ def test_h36_a_model_that_the_container_refuses(two: ManyWorld) -> None:
     assert "model a.tar.gz was not loaded" in told(two.local)
     two.many.on_load = lambda _: None
     assert two.call("a.tar.gz").text == "a x"
+
+
+def test_what_a_container_says_of_a_model_fits_into_a_header(two: ManyWorld) -> None:
+    two.many.on_load = lambda _: (500, "kein Gerät\r\nin Zeile 1\0\n".encode() + b"x" * 64_000)
+    answer = two.call("a.tar.gz")
+    assert (answer.status_code, len(answer.json()["OriginalMessage"])) == (424, 2048)
+    client = Client(two.local.url)
+    with pytest.raises(InvocationFailed, match="kein Gerät: in Zeile 1 : xxx") as caught:
+        client.invoke(b"x", content_type="text/csv", headers={hosting.TARGET_MODEL_HEADER: "a.tar.gz"})
+    client.close()
+    assert "xxx…\nSageMaker would say: ModelError: Received server error (500)" in caught.value.message
 
 
 def test_a_new_archive_is_found_and_a_model_in_a_folder(two: ManyWorld) -> None:

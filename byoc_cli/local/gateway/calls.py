@@ -57,6 +57,7 @@ class Calls:
         self._capture = capture
         self._models = models
         self._told_large = False
+        self._told_uncaptured = False
 
     async def invoke(self, call: Call) -> web.StreamResponse:
         """Give its answer.
@@ -178,14 +179,21 @@ class Calls:
         if len(body) > most:
             raise Refused(chain.too_large(f"the answer is larger than {most >> 20} MB (H-22)"))
         if self._capture:
-            self._capture.write(
-                call.body or b"",
-                call.headers.get("Content-Type", ""),
-                body,
-                answer.headers.get("Content-Type", ""),
-                call.headers.get(invocation.INFERENCE_ID_HEADER, ""),
-            )
+            self._write(self._capture, call, body, answer.headers.get("Content-Type", ""))
         return web.Response(status=200, body=body, headers=_returned(answer))
+
+    def _write(self, capture: Capture, call: Call, answer: bytes, answer_type: str) -> None:
+        """Capture an invocation (H-70); one that cannot be has its answer all the same."""
+        kind, name = call.headers.get("Content-Type", ""), call.headers.get(invocation.INFERENCE_ID_HEADER, "")
+        try:
+            capture.write(call.body or b"", kind, answer, answer_type, name)
+        except OSError as error:
+            if not self._told_uncaptured:
+                self._told_uncaptured = True
+                self._progress.warn(
+                    f"an invocation was not captured\n{self._settings.capture}: {error.strerror}",
+                    "make room: invocations are answered all the same, and captured when they can be",
+                )
 
 
 async def _begin(call: Call, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -29,7 +29,12 @@ class Capture:
             ) from error
 
     def write(self, request: bytes, request_type: str, answer: bytes, answer_type: str, inference_id: str) -> None:
-        """Append one invocation."""
+        """Append one invocation.
+
+        Raises:
+            OSError: it cannot be written any more.
+
+        """
         line = json.dumps(
             {
                 "captureData": {
@@ -45,7 +50,7 @@ class Capture:
             },
             ensure_ascii=False,
         )
-        rest = memoryview(f"{line}\n".encode())
+        rest = memoryview(f"{line}\n".encode(errors="replace"))  # a Content-Type may be anything
         while rest:
             rest = rest[os.write(self._file, rest) :]
 

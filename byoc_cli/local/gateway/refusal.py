@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 from aiohttp import web
 
 from byoc_cli.contract import invocation
 from byoc_cli.contract.invocation import ServiceError
+
+_HEADER_CHARACTERS = 2000  # callers refuse headers of more than 8 KB, or 64
 
 
 class Refused(Exception):
@@ -25,7 +28,13 @@ def refusal(error: ServiceError) -> web.Response:
     if error.code:
         headers[invocation.ERROR_HEADER] = error.code
     if error.cause:
-        headers[invocation.CAUSE_HEADER] = error.cause.replace("\n", ": ")
+        headers[invocation.CAUSE_HEADER] = _line(error.cause)
     if error.hint:
         headers[invocation.HINT_HEADER] = error.hint
     return web.Response(status=error.status, body=json.dumps(error.body).encode(), headers=headers)
+
+
+def _line(text: str) -> str:
+    """Make text fit into a header, also what a container said: no line ends, no control characters, not too long."""
+    line = re.sub(r"[\x00-\x1f\x7f]", " ", ": ".join(text.splitlines()))
+    return line if len(line) <= _HEADER_CHARACTERS else f"{line[: _HEADER_CHARACTERS - 1]}…"

@@ -46,6 +46,10 @@ class Server:
             return await self._route(request)
         except Refused as refused:
             return refusal(refused.error)
+        except ConnectionError:
+            if request.transport and not request.transport.is_closing():
+                raise
+            return web.Response()  # the caller went away: nobody reads it, and it is no error of ours
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path

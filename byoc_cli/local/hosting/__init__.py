@@ -13,7 +13,7 @@ from byoc_cli.errors import ByocError, MachineError
 from byoc_cli.local import runs
 from byoc_cli.local.background import side_by_side
 from byoc_cli.local.gateway import status
-from byoc_cli.local.gateway.process import Launch, log_file
+from byoc_cli.local.gateway.process import Gateway, Launch, log_file
 from byoc_cli.local.hosting import members as together
 from byoc_cli.local.hosting import unpacked
 from byoc_cli.local.hosting.container import Member
@@ -114,7 +114,8 @@ def serve_detached(
                 local.begin(settings_of(project, request, members), [member.container.id for member in members])
             ready = together.wait_until_ready(members, request, interrupts.check, callers_port)
             if local:
-                local.ready()
+                _let_through(local, members)
+            interrupts.check()
         except BaseException:
             if local:
                 local.end()
@@ -125,6 +126,14 @@ def serve_detached(
     for member in members:
         member.follower.let_go()
     return ready
+
+
+def _let_through(local: Gateway, members: Sequence[Member]) -> None:
+    try:
+        local.ready()
+    except ByocError:
+        together.check_alive(members)  # it ends with the first of them, also with one that was ready for a moment only
+        raise
 
 
 @contextmanager
@@ -139,6 +148,8 @@ def _held_port(engine: Engine, request: EndpointRequest) -> Iterator[socket.sock
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", request.port))
+            # Until somebody listens others could bind it as well; who calls now waits for the local endpoint.
+            listener.listen()
         except OSError as error:  # just now
             raise MachineError(
                 f"port {request.port} is taken\n{error.strerror}", hint="choose another one with --port"

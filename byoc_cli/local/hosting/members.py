@@ -98,10 +98,7 @@ def wait_until_ready(
         check()
         # The output ends when the container does: no need to ask the engine at each ping, but once a second.
         look = time.monotonic() - looked > _LOOK_SECONDS
-        for member in members:
-            if (look or member.follower.ended) and (exit_ := member.exited()):
-                member.follower.join()
-                raise _died(member, exit_)
+        check_alive(members if look else [member for member in members if member.follower.ended])
         if look:
             looked = time.monotonic()
             _check_port(waited_for, client)
@@ -148,6 +145,19 @@ def wait_until_ready(
         ready_seconds=round(time.monotonic() - begin, 3),
         containers=containers,
     )
+
+
+def check_alive(members: Sequence[Member]) -> None:
+    """See that none has ended.
+
+    Raises:
+        EndpointFailed: one has.
+
+    """
+    for member in members:
+        if exit_ := member.exited():
+            member.follower.join()
+            raise _died(member, exit_)
 
 
 def _check_port(member: Member, elsewhere: endpoint.Client) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from byoc_cli.contract import paths
@@ -34,14 +34,16 @@ def folder(project: Project, request: EndpointRequest) -> Iterator[None]:
     place = place_of(project, request.name)
     kept = False
     try:
-        with claims.claim(place):
-            (place / "models").mkdir()
+        with ExitStack() as held:
+            try:
+                held.enter_context(claims.claim(place))
+                (place / "models").mkdir()
+            except OSError as error:
+                raise ByocError(
+                    f"{place} cannot be written\n{error.strerror}", hint="models are unpacked there: make it writable"
+                ) from error
             yield
             kept = request.detached
-    except OSError as error:
-        raise ByocError(
-            f"{place} cannot be written\n{error.strerror}", hint="models are unpacked there: make it writable"
-        ) from error
     finally:
         if not kept:
             remove(place)

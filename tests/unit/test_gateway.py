@@ -94,6 +94,38 @@ def test_h17_of_an_answer_s_headers_the_documented_ones_come_back(local: World) 
     assert set(got.headers) - set(given | own) == {"x-amzn-RequestId", "Content-Length", "Date", "Server"}
 
 
+def test_h17_a_control_character_in_an_answer_s_header_is_left_out(local: World) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(1)
+        handler.send_response(200)
+        handler.send_header("X-Amzn-SageMaker-Custom-Attributes", "a\x01b")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    local.server.answers = [answer]
+    got = post(local)
+    assert (got.status_code, got.headers["X-Amzn-SageMaker-Custom-Attributes"]) == (200, "a b")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"POST /invocations HTTP/1.1\r\nHost: h\r\nAuthorization: " + b"x" * 9000 + b"\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n",
+    ],
+    ids=["a header too long", "no length", "no chunk"],
+)
+def test_a_caller_that_does_not_speak_http_is_refused_without_a_word(
+    local: World, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", local.port), timeout=60) as raw:
+        raw.sendall(said)
+        assert b" 400 Bad Request\r\n" in raw.recv(1000)
+    local.gateway.end()
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("size", [0, 1, 5 * MB, hosting.MAX_PAYLOAD_BYTES])
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_h15_bodies_arrive_whole_and_with_their_length(local: World, size: int, in_chunks: bool) -> None:
@@ -251,7 +283,12 @@ def test_a_container_that_is_not_there_is_not_available(local: World) -> None:
 
 
 def test_other_paths_are_no_operations(local: World) -> None:
-    for method, path in (("GET", "/invocations"), ("POST", "/"), ("GET", "/models"), ("DELETE", f"/endpoints/{NAME}")):
+    for method, path in (
+        ("GET", "/invocations"),
+        ("POST", "/"),
+        ("GET", "/x%0d%0ay"),
+        ("DELETE", f"/endpoints/{NAME}"),
+    ):
         got = requests.request(method, local.url + path, timeout=60)
         assert (got.status_code, got.headers["x-amzn-errortype"]) == (404, "UnknownOperationException")
     assert local.invocations == []

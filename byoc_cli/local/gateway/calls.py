@@ -18,7 +18,7 @@ from byoc_cli.local.gateway import eventstream
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.chain import Chain, sendable
 from byoc_cli.local.gateway.models import Models
-from byoc_cli.local.gateway.refusal import Refused
+from byoc_cli.local.gateway.refusal import Refused, printable
 from byoc_cli.local.gateway.settings import Settings
 from byoc_cli.local.gateway.upstream import LARGE_BYTES, Body, Upstream, Upstreams, read
 from byoc_cli.local.progress import Progress
@@ -228,7 +228,7 @@ async def _broken(call: Call, response: web.StreamResponse, code: str, text: str
 def _returned(answer: aiohttp.ClientResponse) -> dict[str, str]:
     """Keep of an answer's headers what gets back (H-17), and add the platform's own."""
     given = answer.headers
-    kept = {name: given[name] for name in invocation.RESPONSE_HEADERS if name in given}
+    kept = {name: printable(given[name]) for name in invocation.RESPONSE_HEADERS if name in given}
     return kept | {
         invocation.VARIANT_HEADER: invocation.VARIANT,
         invocation.REQUEST_ID_HEADER: str(uuid.uuid4()),

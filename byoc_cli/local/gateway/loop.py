@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from byoc_cli.local.gateway.capture import Capture
 from byoc_cli.local.gateway.health import Health
@@ -22,6 +24,9 @@ from byoc_cli.local.progress import Progress
 
 _LAST_SECONDS = 2.0  # for answers that are on their way when the container has ended
 _BACKLOG = 1024
+_LOGGER = logging.getLogger("byoc.gateway")
+# A caller that does not speak HTTP is answered with 400: there is nothing to mend here.
+_LOGGER.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 
 async def serve(
@@ -46,7 +51,7 @@ async def serve(
             models = Models(settings, upstreams.all[0], progress) if settings.models else None
             server = Server(settings, upstreams, health, progress, capture, queue, models)
             # A body goes on as it is; nobody reads an access log.
-            connections = web.Server(server.handle, auto_decompress=False, access_log=None)
+            connections = web.Server(server.handle, auto_decompress=False, access_log=None, logger=_LOGGER)
             loop = asyncio.get_running_loop()
             accepting = await loop.create_server(connections, sock=listener, backlog=_BACKLOG)
             listening(health)

@@ -34,7 +34,12 @@ def refusal(error: ServiceError) -> web.Response:
     return web.Response(status=error.status, body=json.dumps(error.body).encode(), headers=headers)
 
 
+def printable(value: str) -> str:
+    """Leave control characters out of a header: HTTP forbids them, and a container may send them all the same."""
+    return re.sub(r"[\x00-\x1f\x7f]", " ", value)
+
+
 def _line(text: str) -> str:
     """Make text fit into a header, also what a container said: no line ends, no control characters, not too long."""
-    line = re.sub(r"[\x00-\x1f\x7f]", " ", ": ".join(text.splitlines()))
+    line = printable(": ".join(text.splitlines()))
     return line if len(line) <= _HEADER_CHARACTERS else f"{line[: _HEADER_CHARACTERS - 1]}…"

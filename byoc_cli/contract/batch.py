@@ -107,7 +107,7 @@ def execution_parameters(body: bytes) -> Asked:
     """
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
     if not isinstance(answer, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - of a value that came over the wire

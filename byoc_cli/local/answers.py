@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from byoc_cli.contract import asynchronous
@@ -25,9 +25,10 @@ def own_config(home: Path) -> AsyncInferenceConfig:
     """Let answers go to a folder of the project's `.byoc`; what is in it goes after a week."""
     folder = home / "async"
     folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
-            old.unlink(missing_ok=True)
+    for old in folder.rglob("*"):  # S3OutputPathExtension makes folders
+        with suppress(OSError):  # another byoc may have removed it
+            if old.is_file() and old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink()
     uri = uri_of(folder)
     return AsyncInferenceConfig(uri, uri)
 

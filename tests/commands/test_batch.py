@@ -15,7 +15,7 @@ import pytest
 from byoc_cli.local.batch.outputs import held
 from tests.commands import programs
 from tests.commands.conftest import Byoc
-from tests.fakes import FakeEngine
+from tests.fakes import Box, FakeEngine
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -150,6 +150,30 @@ def test_h60_filters_and_join(byoc: Byoc, image: FakeEngine, project: Path) -> N
     assert ran.code == 0, ran.stderr
     assert made(project / "out") == {"people.csv.out": b"1,X\n2,Y\n"}
     assert ran.data["DataProcessing"] == {"InputFilter": "$[1:]", "OutputFilter": "$[0,-1]", "JoinSource": "Input"}
+
+
+def test_h57_more_at_once_than_the_default_payload_allows(byoc: Byoc, image: FakeEngine, data: Path) -> None:
+    ran = byoc("batch", "in", "--out", "out", "--max-concurrent", "20")
+    assert ran.code == 1
+    assert "is 120; at most 100 is allowed (H-57)\nMaxPayloadInMB is 6 where nothing says another\n" in ran.stderr
+    assert "/execution-parameters" not in ran.stderr, "the container said nothing"
+    assert "hint: --max-concurrent 16, or a smaller --max-payload-mb\n" in ran.stderr
+    assert image.empty
+
+
+def test_an_input_that_goes_before_its_turn_fails_alone(
+    byoc: Byoc, engine: FakeEngine, data: Path, project: Path
+) -> None:
+    def serve(box: Box) -> programs.Printed:
+        (data / "deeper" / "b.csv").unlink()
+        return (yield from programs.transform(box))
+
+    engine.add_image("my-model:latest", {"serve": serve})
+    ran = byoc("batch", "in", "--out", "out", "--split-type", "Line")
+    assert (ran.code, ran.stdout) == (1, "")
+    assert f"deeper/b.csv: No such file or directory: {data / 'deeper' / 'b.csv'}\n" in ran.stderr
+    assert made(project / "out") == {"a.csv.out": b"A\nB\n"}
+    assert engine.empty
 
 
 def test_h60_a_container_that_wants_files_streamed(byoc: Byoc, image: FakeEngine, data: Path, project: Path) -> None:

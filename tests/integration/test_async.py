@@ -32,7 +32,7 @@ def detached(byoc: Byoc, project: Path, port: int, *words: str, **more: Any) -> 
     assert ran.code == 0, ran.stderr
     yield ran.json()
     assert byoc("stop", cwd=project).code == 0
-    wait_for(lambda: gateways(port) == [], 10)
+    wait_for(lambda: gateways(port) == [])
 
 
 @pytest.fixture

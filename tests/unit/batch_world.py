@@ -58,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, status: int, body: bytes, length: int | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
+        if self.world.sets:
+            self.send_header("Set-Cookie", self.world.sets)
         self.end_headers()
         self.wfile.write(body)
 
@@ -76,12 +78,13 @@ class BatchServer:
     """Answers /invocations as `act` says of a body and the request's number; GET with `parameters`, None is 404.
 
     `bodies` and `headers` are those of all requests in the order of their arrival; `most` is how many were at work
-    at the same time.
+    at the same time. Each answer sets the cookie in `sets`, if there is one.
     """
 
     def __init__(self) -> None:
         self.act: Callable[[bytes, int], Answer] = lambda body, _: (200, body)
         self.parameters: bytes | None = None
+        self.sets = ""
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.most = self._now = 0

@@ -143,6 +143,25 @@ def test_h59_an_answer_that_does_not_come(server: BatchServer, sender: Callable[
     assert len(server.bodies) == 2
 
 
+def test_h59_a_body_that_nobody_takes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connections are taken, but nothing is read
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            closing(Sender(url, {}, alive=lives, timeout=0.3, retries=0)) as one,
+            pytest.raises(Refused, match=r"no answer within 0\.3 s"),
+        ):
+            sent(one, bytes(50 << 20))
+
+
+def test_what_an_answer_sets_is_not_said_in_the_next_request(
+    server: BatchServer, sender: Callable[..., Sender]
+) -> None:
+    server.sets = "session=1; Path=/"
+    one = sender()
+    assert sent(one) == sent(one) == b"x"
+    assert ["cookie" in headers for headers in server.headers] == [False, False]
+
+
 def trickling(listener: socket.socket) -> threading.Thread:
     """Answer one request without end, a byte now and then, until nobody listens."""
 
@@ -382,6 +401,17 @@ def test_h57_a_payload_of_0_streams_the_whole_file(
     assert server.bodies == [data, data]
     assert files.made == {"a.bin.out": data}
     assert files.done == len(data), "a second try counts no second time"
+
+
+def test_h57_a_streamed_file_that_cannot_be_read_is_not_the_containers_fault(
+    server: BatchServer, sender: Callable[..., Sender], files: Files
+) -> None:
+    gone = files.folder / "gone"
+    output = Output(Object("gone", gone), files.folder / "out", "None")
+    Pipeline(sender(), Parameters(1, "MultiRecord", 0), "None", files._advance, files._fail).run([output])
+    assert output.failure == f"No such file or directory: {gone}"
+    assert not output.algorithm_failed
+    assert (server.bodies, files.made) == ([], {})
 
 
 def test_what_was_there_stays_until_the_new_one_is_whole(

@@ -60,6 +60,7 @@ def test_h56_execution_parameters(body: bytes, expected: Asked) -> None:
     [
         (b"", "it is not JSON"),
         (b"\xff", "it is not JSON"),
+        pytest.param(b"[" * 60_000, "it is not JSON", id="deep"),
         (b"[]", "it is no JSON object"),
         (b'{"MaxConcurrentTransforms": 0}', "MaxConcurrentTransforms is 0, not a whole number of at least 1"),
         (b'{"MaxConcurrentTransforms": true}', "MaxConcurrentTransforms is true, not"),

@@ -116,6 +116,26 @@ class Gate:
         handler.wfile.write(body)
 
 
+class Bucket:
+    """An `ObjectStore` in memory. `sizes` says of an object what is not true."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self.objects = {f"s3://b/{key}": content for key, content in objects.items()}
+        self.types: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        self.refuses = ""
+
+    def find(self, uri: str) -> Found | None:
+        content = self.objects.get(uri)
+        return None if content is None else (self.sizes.get(uri, len(content)), io.BytesIO(content))
+
+    def put(self, uri: str, content: IO[bytes], content_type: str) -> None:
+        if self.refuses and uri.startswith(self.refuses):
+            raise MachineError(f"{uri} cannot be written\nAccessDenied: no", hint="ask")
+        self.types[uri] = content_type
+        self.objects[uri] = content.read()  # last: it is what a test waits for
+
+
 # -- what goes well ----------------------------------------------------------------------------------------------------
 
 
@@ -444,6 +464,40 @@ def test_the_end_of_an_endpoint_is_the_failure_of_what_waits(tmp_path: Path) -> 
         assert len(gate.bodies) == 1
 
 
+class Crowded(Bucket):
+    """Takes its time, and counts who writes at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.now = self.most = 0
+
+    def put(self, uri: str, content: IO[bytes], content_type: str) -> None:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.01)
+        with self.lock:
+            self.now -= 1
+        super().put(uri, content, content_type)
+
+
+def test_of_many_that_wait_at_the_end_not_all_are_written_at_once() -> None:
+    gate, bucket = Gate(), Crowded()
+    with world(asynchronous=AsyncInferenceConfig("s3://b/out", "s3://b/bad", 1), s3=lambda: bucket) as made:
+        made.server.answers = [gate.answer]
+        with requests.Session() as session:
+            for _ in range(301):
+                answer = session.post(f"{made.url}/async-invocations", b"x", timeout=SECONDS)
+                assert answer.status_code == 202
+        assert eventually(lambda: gate.now == 1, SECONDS)
+        made.gateway.ending()
+        assert eventually(lambda: len(bucket.objects) == 300, SECONDS)
+        assert 1 < bucket.most <= 64
+        gate.opened.set()
+        assert eventually(lambda: len(bucket.objects) == 301, SECONDS)
+
+
 def test_nothing_is_lost_when_it_ends(tmp_path: Path) -> None:
     gate = Gate()
     with here(tmp_path, concurrency=2) as local:
@@ -517,26 +571,6 @@ def test_h50_a_request_that_waits_too_long_expires(tmp_path: Path) -> None:
 # -- S3 ----------------------------------------------------------------------------------------------------------------
 
 
-class Bucket:
-    """An `ObjectStore` in memory. `sizes` says of an object what is not true."""
-
-    def __init__(self, **objects: bytes) -> None:
-        self.objects = {f"s3://b/{key}": content for key, content in objects.items()}
-        self.types: dict[str, str] = {}
-        self.sizes: dict[str, int] = {}
-        self.refuses = ""
-
-    def find(self, uri: str) -> Found | None:
-        content = self.objects.get(uri)
-        return None if content is None else (self.sizes.get(uri, len(content)), io.BytesIO(content))
-
-    def put(self, uri: str, content: IO[bytes], content_type: str) -> None:
-        if self.refuses and uri.startswith(self.refuses):
-            raise MachineError(f"{uri} cannot be written\nAccessDenied: no", hint="ask")
-        self.objects[uri] = content.read()
-        self.types[uri] = content_type
-
-
 def test_h50_input_and_output_in_s3() -> None:
     bucket = Bucket(**{"in": b"1,2"})
     with world(asynchronous=AsyncInferenceConfig("s3://b/out", "s3://b/bad"), s3=lambda: bucket) as made:
@@ -589,7 +623,8 @@ def test_without_credentials_a_request_fails_in_their_words(tmp_path: Path) -> N
 
 def test_an_answer_is_waited_for(tmp_path: Path) -> None:
     asked = Accepted("i", (tmp_path / "a.out").as_uri(), (tmp_path / "a-error.out").as_uri())
-    threading.Timer(0.1, lambda: (tmp_path / "a.out").write_bytes(b"yes")).start()
+    (tmp_path / "part").write_bytes(b"yes")
+    threading.Timer(0.1, lambda: (tmp_path / "part").rename(tmp_path / "a.out")).start()
     reader = answers.wait(Places(None), asked, lambda: True, Told())
     assert reader.read(10) == b"yes"
     reader.close()
@@ -619,9 +654,12 @@ def test_an_endpoint_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_old_answers_of_our_own_endpoints_go(tmp_path: Path) -> None:
     config = answers.own_config(tmp_path)
-    old, young = tmp_path / "async" / "old.out", tmp_path / "async" / "young.out"
-    old.touch()
-    young.touch()
-    os.utime(old, (time.time() - 8 * 86_400,) * 2)
+    folder = tmp_path / "async" / "extension"
+    folder.mkdir()
+    old, deeper, young = tmp_path / "async" / "old.out", folder / "old.out", tmp_path / "async" / "young.out"
+    for path in (old, deeper, young):
+        path.touch()
+    for path in (old, deeper, folder):
+        os.utime(path, (time.time() - 8 * 86_400,) * 2)
     assert answers.own_config(tmp_path) == config
-    assert (old.exists(), young.exists()) == (False, True)
+    assert (old.exists(), deeper.exists(), young.exists()) == (False, False, True)

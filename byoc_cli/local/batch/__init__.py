@@ -114,6 +114,24 @@ def _give_back_large_blocks() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, batch.MEGABYTE)
 
 
+def _refused(asked: Asked, container: Asked, parameters: Parameters, problems: Sequence[str]) -> TransformFailed:
+    if asked.over(container).max_payload_mb is None:
+        why = f"MaxPayloadInMB is {parameters.max_payload_mb} where nothing says another"
+        hint = f"--max-concurrent {batch.MAX_PAYLOAD_MB // parameters.max_payload_mb}, or a smaller --max-payload-mb"
+    else:
+        why = "the container's /execution-parameters say so"
+        hint = "--max-concurrent and --max-payload-mb win over the container's"
+    return TransformFailed("\n".join(["SageMaker would refuse this", *problems, why]), hint=hint)
+
+
+def _size(path: Path) -> int:
+    """Give a file's size; of one that is gone it is said where its turn comes."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 class _Job:
     """The files of a job, and the container that has to answer for them."""
 
@@ -139,7 +157,7 @@ class _Job:
         with closing(sender):
             try:
                 parameters = self._parameters(sender)
-                total = sum(output.source.path.stat().st_size for output in self._outputs)
+                total = sum(_size(output.source.path) for output in self._outputs)
                 with self._progress.bytes_done("batch transform", total) as advance:
                     self._pipeline(sender, parameters, advance).run(self._outputs)
             except Gone as gone:
@@ -174,10 +192,7 @@ class _Job:
             )
         parameters = batch.resolve(self._request.asked, container)
         if problems := batch.problems(parameters):
-            raise TransformFailed(
-                "\n".join(["SageMaker would refuse this", *problems, "the container's /execution-parameters say so"]),
-                hint="--max-concurrent and --max-payload-mb win over the container's",
-            )
+            raise _refused(self._request.asked, container, parameters, problems)
         if problem := streaming_problem(self._request.processing, parameters.max_payload_mb):
             raise TransformFailed(problem, hint="--max-payload-mb 6")
         self._progress.log(str(parameters))

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -138,7 +139,7 @@ class Pipeline:
         def read() -> Iterator[bytes]:
             nonlocal furthest
             at = 0
-            with path.open("rb") as stream:
+            with _readable(), path.open("rb") as stream:
                 while chunk := stream.read(_CHUNK):
                     yield chunk
                     at += len(chunk)
@@ -175,7 +176,7 @@ class Pipeline:
         if output.failure:
             return
         if isinstance(error, OSError):
-            output.fail(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+            output.fail(_said(error))
         else:
             output.fail(f"{what}: {error.message}" if what else error.message, error.hint)
             output.algorithm_failed = isinstance(error, Refused) and not error.client
@@ -188,3 +189,16 @@ class Pipeline:
 
 def _body(batch: Batch) -> Body:
     return lambda: batch.body
+
+
+def _said(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Let nobody take it for a fault of the connection that a file cannot be read while it is sent."""
+    try:
+        yield
+    except OSError as error:
+        raise ByocError(_said(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import IO
 
 import requests
@@ -57,6 +58,8 @@ class Sender:
         # A proxy of the environment has nothing to say about a container on this machine.
         self._session.trust_env = False
         self._session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=_CONNECTIONS))
+        # What one answer sets is nothing that the next request says.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
         self._session.headers.update(headers)
 
@@ -167,6 +170,7 @@ def _refused(status: int, body: bytes) -> Refused:
 
 
 def _why(error: requests.RequestException, timeout: float) -> str:
-    if isinstance(error, requests.Timeout):
+    # A body that nobody takes comes as a lost connection.
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"no answer within {timeout:g} s"
     return "the connection was refused" if "refused" in str(error) else "the container broke off the connection"

@@ -23,6 +23,7 @@ from byoc_cli.local.places import Draft, Places, Reader
 from byoc_cli.local.progress import Progress
 
 _CHUNK = 1 << 20
+_WRITERS = 64  # failures that are written at the same time: thousands may wait when the endpoint ends
 _LAST_SECONDS = 10.0  # for failures to be written when the endpoint has ended
 
 
@@ -55,6 +56,7 @@ class Queue:
         self._progress = progress
         self._waiting: dict[str, tuple[AsyncRequest, asyncio.TimerHandle]] = {}
         self._working: set[asyncio.Task[None]] = set()
+        self._writers = asyncio.Semaphore(_WRITERS)
 
     def accept(self, headers: Mapping[str, str], body: bytes) -> AsyncRequest:
         """Let a request wait for its turn, as long as its TTL allows.
@@ -181,7 +183,8 @@ class Queue:
         more = [failed.cause] * bool(failed.cause) + [f"hint: {failed.hint}"] * bool(failed.hint)
         self._progress.log("\n".join([f"the asynchronous request {request.inference_id} failed", failed.said, *more]))
         try:
-            await in_thread(partial(self._write, request.failure, f"{failed.said}\n".encode()))
+            async with self._writers:
+                await in_thread(partial(self._write, request.failure, f"{failed.said}\n".encode()))
         except ByocError as error:
             self._progress.warn(f"no failure could be written to {request.failure}\n{error.message}", error.hint)
 

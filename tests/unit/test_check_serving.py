@@ -125,6 +125,28 @@ def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
     assert said("H-15", **(wrong | {"tries": [(REQUEST, Answer(404))]}))[0] == "fail"
 
 
+def test_h15_a_server_of_models_that_was_given_none() -> None:
+    none = {"sample": None, "answer": Answer(), "trained": False}
+    assert said("H-15", **none, tries=[(REQUEST, Answer(404, b'{"message": "Model not found"}'))])[0] == "skip"
+    assert said("H-15", **none, tries=[(REQUEST, Answer(404, b"Not Found"))])[0] == "fail"
+
+
+def test_h17_an_answer_of_no_type() -> None:
+    assert said("H-17", answer=replace(FINE, headers={}))[0] == "warn"
+
+
+def test_h18_an_empty_200_to_nonsense() -> None:
+    for body, result in ((b"{}", "warn"), (b'{"predictions": []}', "warn"), (b"0.5", "pass")):
+        assert said("H-18", bad=[Abuse("nonsense", Answer(200, body), FINE)])[0] == result
+    empty = replace(FINE, body=b"{}")
+    assert said("H-18", answer=empty, bad=[Abuse("nonsense", empty, FINE)])[0] == "pass"
+
+
+def test_t51_code_that_a_model_may_be_without() -> None:
+    assert said("T-51", log="/opt/ml/model/code/inference.py not found, the default is taken")[0] == "pass"
+    assert said("T-51", log="/opt/ml/model/weights not found")[0] == "warn"
+
+
 def test_h56_the_documented_words() -> None:
     for body, result in (
         (b'{"MaxConcurrentTransforms": 8, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}', "pass"),

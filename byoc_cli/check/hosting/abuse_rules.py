@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.course import TOO_LARGE
 from byoc_cli.check.hosting.facts import Abuse, ServingFacts, Stop
 from byoc_cli.check.hosting.serve import asked
@@ -37,7 +38,16 @@ def bad_requests(facts: ServingFacts) -> Verdict:
         return warned(
             f"{fooled[0].what}: {fooled[0].answer.told}", cloud="the caller is told that all went well: no ModelError"
         )
+    if empty := [each for each in facts.bad if each.answer.ok and _is_empty(each.answer) and not _is_empty(facts.answer)]:
+        return warned(
+            f"{empty[0].what}: {empty[0].answer.told}", cloud="the caller is told that all went well: no ModelError"
+        )
     return passed("; ".join(f"{each.what}: {each.answer.status}" for each in facts.bad))
+
+
+def _is_empty(answer: Answer) -> bool:
+    """Whether it holds nothing: {}, null, {"predictions": []}."""
+    return not re.sub(r'(?i)\bnull\b|\bnone\b|"\w+"\s*:|[\s{}\[\],"]', "", answer.text)
 
 
 def _is_too_large(large: Abuse) -> bool:

@@ -80,7 +80,7 @@ def not_for_hosting(image: ImageFacts) -> str:
     there = start_rules.serve_is_there(image)
     if there.result == "fail":
         return "`serve` cannot be started (H-01)"
-    if there.result == "skip" and image.serve.speaks_of("train"):
+    if there.result == "skip" and start_rules.knows_only(image.serve, "train"):
         return "the image does not serve"
     return ""
 
@@ -103,7 +103,8 @@ def network_line(log: str) -> str:
 
 def missing_model(facts: ServingFacts) -> str:
     """The line of the log that looks for something in the model's folder in vain, "" for none."""
-    lines = facts.log.splitlines()
+    # Its own code, and what goes with it, may be missing in a model.
+    lines = [line for line in facts.log.splitlines() if f"{paths.MODEL}/code" not in line]
     missing = re.compile(rf"(?i)(?:no such file|not ?found|does ?n[o']t exist|ENOENT|missing|empty).*{paths.MODEL}")
     other = re.compile(rf"(?i){paths.MODEL}.*(?:no such file|not ?found|does ?n[o']t exist|ENOENT|missing|empty)")
     return next((line.strip() for line in lines if missing.search(line) or other.search(line)), "")

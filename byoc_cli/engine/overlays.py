@@ -51,7 +51,7 @@ def _make_folders(
     try:
         api.put_archive(made["Id"], _INSIDE, _tar([f"{number}/{part}" for number in numbers for part in ("", *_PARTS)]))
     finally:
-        api.remove_container(made["Id"], force=True)
+        api.remove_container(made["Id"], v=True, force=True)  # v: also what the image declares with VOLUME
 
 
 def _tar(folders: Iterable[str]) -> bytes:

@@ -423,3 +423,23 @@ def test_two_jobs_of_one_project_at_the_same_time(
         assert (ran.code, ran.stdout) == (0, f".byoc/runs/{name}\n"), ran.stderr
         assert (project / ran.stdout.strip() / "model/who").read_text() == name
     wait_for(lambda: (project / ".byoc/latest").resolve().name in {"first", "second"})
+
+
+def test_the_volumes_that_an_image_declares_go_too(
+    byoc: Byoc, build: Build, docker_client: docker.DockerClient, tmp_path: Path
+) -> None:
+    """VOLUME makes the engine add volumes that carry no label: they go with the containers, or nobody finds them."""
+
+    def nameless() -> set[str]:
+        return {volume.name for volume in docker_client.volumes.list() if len(volume.name) == 64}
+
+    project = make_project(tmp_path / "p", build("broken", "volume"), '[train.channels]\ntraining = "data"\n')
+    (project / "data").mkdir()
+    (project / "data" / "rows.csv").write_text("1,2\n")
+    before = nameless()
+    ran = byoc("local-train", cwd=project)
+    assert ran.code == 0, ran.stderr
+    assert byoc("serve", "--model", str(job_of(project, ran).folder / "model.tar.gz"), cwd=project).code == 1, (
+        "no serve"
+    )
+    wait_for(lambda: nameless() <= before, 60, lambda: f"left behind: {nameless() - before}")

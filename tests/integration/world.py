@@ -177,19 +177,15 @@ Inventory = tuple[set[str], set[str], set[str]]
 
 
 def inventory(client: docker.DockerClient, root: Path) -> Inventory:
-    """Name containers, networks and volumes: every one on a quiet machine (CI), elsewhere byoc's of projects in `root`.
+    """Name the containers, networks and volumes of byoc's projects in `root`; what has no label scripts/test finds."""
 
-    On a developer's machine other things come and go meanwhile.
-    """
-    everything = bool(os.environ.get("CI"))
-
-    def counted(row: Mapping[str, Any]) -> bool:
-        return everything or str((row.get("Labels") or {}).get(LABEL, "")).startswith(f"{root}/")
+    def ours(row: Mapping[str, Any]) -> bool:
+        return str((row.get("Labels") or {}).get(LABEL, "")).startswith(f"{root}/")
 
     return (
-        {row["Names"][0] for row in client.api.containers(all=True) if counted(row)},
-        {row["Name"] for row in client.api.networks() if counted(row)},
-        {row["Name"] for row in client.api.volumes()["Volumes"] or [] if counted(row)},
+        {row["Names"][0] for row in client.api.containers(all=True) if ours(row)},
+        {row["Name"] for row in client.api.networks() if ours(row)},
+        {row["Name"] for row in client.api.volumes()["Volumes"] or [] if ours(row)},
     )
 
 

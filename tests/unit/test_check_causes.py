@@ -58,6 +58,7 @@ def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None
         (GPU, "RuntimeError: No CUDA GPUs are available"),
         (ITSELF, "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"),
         ("T-11", "KeyError: 'ContentType'"),
+        ("T-11", "TypeError: Config.__init__() got an unexpected keyword argument 'current_instance_type'"),
         ("", "sagemaker-training-toolkit INFO     No GPUs detected (normal if no gpus installed)"),
         ("", "W dso_loader.cc:64] Could not load dynamic library 'libcuda.so.1'; dlerror: libcuda.so.1: cannot open shared "
          "object file: No such file or directory"),
@@ -147,6 +148,13 @@ def test_hyperparameters_that_a_source_names() -> None:
     if "seed" in hyperparameters: ...  # hp.get("comment", 1)
     """
     assert named(source) == {"epochs": "10", "learning-rate": "0.1", "seed": "1", "max_depth": "1"}
+
+
+def test_hyperparameters_by_what_the_file_was_read_into() -> None:
+    assert named('config = read("hyperparameters.json")\nrange(config["epochs"])') == {"epochs": "1"}
+    source = 'with open("/opt/ml/input/config/hyperparameters.json") as file:\n    cfg = json.load(file)\ncfg["lr"]'
+    assert named(source) == {"lr": "1"}
+    assert named('config = json.load(open("other.json"))\nconfig["epochs"]') == {}
 
 
 def test_hyperparameters_that_a_script_of_the_toolkit_takes() -> None:

@@ -150,6 +150,11 @@ def test_t01_what_an_entrypoint_does_not_find() -> None:
     assert failing("T-01", code=1, log="cat: /opt/ml/input/data/train: not found").result == "pass"
 
 
+def test_t31_a_shell_that_finds_no_program() -> None:
+    assert failing("T-31", code=127, log="env: 'python': No such file or directory").result == "fail"
+    assert failing("T-31", code=2, log="data.csv: no header").result == "skip"
+
+
 def test_t31_an_end_that_is_no_failure_and_not_0() -> None:
     assert failing("T-31", model=["model.json"], log="epoch 1\ndone").result == "fail"
     assert failing("T-31", model=["model.json"], log="ValueError: 3 columns").result == "skip"

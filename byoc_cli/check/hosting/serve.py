@@ -23,6 +23,7 @@ from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import paths
 
 _NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
+_NO_MATTER_OF_A_MODEL = {0, 126, 127}  # it went to the background; a shell found no program
 
 
 def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
@@ -113,9 +114,11 @@ def missing_model(facts: ServingFacts) -> str:
 def needs_model(facts: ServingFacts) -> str:
     """Why it may not have become ready through no fault of its own, "" where that cannot be."""
     start, found = facts.start, cause(facts)
+    if start.exit and found and found.id == causes.GPU:
+        return f"it needs a GPU, which a check does not give: {found.line[:200]}"
     if facts.ready or facts.trained or start.refused or start.wrong or start.late or facts.refusals:
         return ""
-    if start.exit and start.exit.code == 0:
+    if start.exit and start.exit.code in _NO_MATTER_OF_A_MODEL:
         return ""
     if found and found.id in {causes.ITSELF, "T-29"}:
         return ""

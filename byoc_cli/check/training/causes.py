@@ -64,16 +64,21 @@ _NO_GPU = (
     r"(?:no NVIDIA driver|CUDA driver version is insufficient|[Nn]o CUDA-capable device|libcuda\.so\S*: cannot open"
     r"|Torch not compiled with CUDA|Error\b.*(?:\bGPUs?\b|\bCUDA\b)|torch\.cuda\.is_available\(\) is False)"
 )
-# Keys of the platform's files as they are not spelled, and one that is there only where it was given (T-15, T-16, T-19).
+# Keys of the platform's files as they are not spelled, one that is there only where it was given, and those that came
+# later and have to be passed over (T-15, T-16, T-19).
 _KEYS = (
     r"KeyError: '(currentHost|current-host|current_instance_group|currentInstanceType|currentGroupName"
     r"|networkInterfaceName|network-interface-name|instanceGroups|ContentType|trainingInputMode|s3DistributionType)'"
+)
+_MORE_KEYS = (
+    r"unexpected keyword argument '(current_instance_type|current_group_name|instance_groups|topology)'"
+    r"|unknown field \W*(current_instance_type|current_group_name|instance_groups|topology)"
 )
 _ITSELF = (
     r"ModuleNotFoundError|ImportError: |Cannot find module|there is no package called"
     # A library that TensorFlow tries, and does without, is no fault.
     r"|^(?!.*(?:dlerror|dynamic library)).*cannot open shared object file"
-    r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$"
+    r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$|: exec: \S+: not found$"
     r"|(?:Could not find or load main class)|Can't locate \S+ in @INC"
 )
 
@@ -100,6 +105,7 @@ def _causes(lines: Sequence[str], channels: Collection[str], *, strings: bool) -
     yield from _find("T-74", f"({_NETWORK})", lines)
     yield from _find("T-76", _SHARED_MEMORY, lines)
     yield from _find("T-11", _KEYS, lines)
+    yield from _find("T-11", _MORE_KEYS, lines)
     if strings:
         yield from _find("T-12", f"({_STRINGS})", lines)
     yield from _missing(lines, channels)

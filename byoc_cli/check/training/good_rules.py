@@ -14,8 +14,8 @@ from byoc_cli.contract import cloud_words, paths
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
 _BUFFERED_SECONDS = 3.0
-_NOT_FOUND = 127
-_NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:command |executable file )?not found""")
+_NOT_PERMITTED, _NOT_FOUND = 126, 127
+_NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:(?:command |executable file )?not found|No such file)""")
 _COMPLAINS = re.compile(r"(?i)error|exce(?:pt|ed)|fail|fatal|can(?:no|')t|could not|usage|invalid|not found|no such|missing")
 _NOT_ENDED = "it did not end in time (T-31)"
 
@@ -57,8 +57,8 @@ def layout(facts: TrainingFacts) -> Verdict:
     if cause := facts.cause("T-11"):
         if cause.name.startswith("/"):
             return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
-        fix = f"read what is there: .get({cause.name!r}), and keys as {paths.CONFIG} spells them (current_host)"
-        return failed(f"{cause.line}\nno file in {paths.CONFIG} has that key for sure", fix, facts.ran.cloud)
+        fix = "read the keys that are needed, as they are spelled (current_host), and pass over the others"
+        return failed(f"{cause.line}\nthe files in {paths.CONFIG} have other keys", fix, facts.ran.cloud)
     return _without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
 
 
@@ -157,6 +157,8 @@ def _failed_by_itself(facts: TrainingFacts) -> Verdict:
     itself = facts.cause(causes.ITSELF)
     if itself:
         return failed(f"{itself.line}\n{ran.end}", "install what is missing, or correct the source", ran.cloud)
+    if ran.code in {_NOT_PERMITTED, _NOT_FOUND}:  # a shell's word for a program, whatever the data
+        return failed(ran.end, "install what is missing, or make it executable", ran.cloud)
     channel = facts.cause(causes.CHANNEL)
     wanted = f"--channel {channel.name}=PATH" if channel else "--channel NAME=PATH"
     if facts.cause(causes.GPU):

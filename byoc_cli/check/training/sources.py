@@ -17,6 +17,9 @@ _SYSTEM = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/loc
 _WITH_DEFAULT = re.compile(r"""(\w+)\.get\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["']?(-?\d+(?:\.\d+)?)["']?\s*\)""")
 _LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp|HP)\w*)""")
 _NEEDED = re.compile(r"""(?:\w*(?:[Pp]aram|hp|HP)\w*)(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""")
+_OWNER = re.compile(  # what the file was read into
+    r"""^[ \t]*(\w+)[ \t]*=(?!=).*\bhyperparameters\b|\bhyperparameters\b.*\bas[ \t]+\w+:\s*\n\s*(\w+)[ \t]*=""", re.MULTILINE
+)
 _ARGUMENT = re.compile(
     r"""add_argument\(\s*["']--([A-Za-z][\w-]*)["'][^()]*?\bdefault\s*=\s*["']?(-?\d+(?:\.\d+)?(?:e-?\d+)?)["']?\s*[,)]"""
 )
@@ -45,6 +48,9 @@ def named(source: str, *, arguments: bool = False) -> dict[str, str]:
             found.setdefault(name, default)
     for name, default in _ARGUMENT.findall(plain) if arguments else ():
         found.setdefault(name, default)
+    for owner in dict.fromkeys(name for names in _OWNER.findall(plain) for name in names if name):
+        for name in re.findall(rf"""\b{owner}(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""", plain):
+            found.setdefault(name, "1")
     for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
         found.setdefault(name, "1")
     return found

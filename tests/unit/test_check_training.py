@@ -251,7 +251,7 @@ def test_t31_the_bad_run() -> None:
     assert bad("T-31").result == "pass"
     assert bad("T-31", code=0).result == "fail", "a failure file"
     assert bad("T-31", code=0, failure=None).result == "fail", "an exception in the log"
-    assert bad("T-31", code=0, failure=None, log="epoch=1").result == "skip"
+    assert bad("T-31", code=0, failure=None, log="epoch=1", model=["model.json"]).result == "skip"
     assert bad("T-31", code=0, failure=None, model=["model.json"]).result == "skip", "it got over it"
     assert bad("T-31", stopped=True, code=137).result == "skip"
 

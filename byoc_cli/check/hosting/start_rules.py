@@ -6,8 +6,8 @@ from statistics import median
 
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
-from byoc_cli.check.hosting.starting import Start
 from byoc_cli.check.hosting.serve import asked, missing_model, needs_model, network_line, started
+from byoc_cli.check.hosting.starting import Start
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.contract import cloud_words, hosting, paths
 
@@ -71,10 +71,8 @@ def pings(facts: ServingFacts) -> Verdict:
         return skipped("it did not get so far")
     if reason := needs_model(facts):
         return skipped(reason)
-    if not start.last.status:
-        seen = f"it listens on port {hosting.PORT} and is not at work, and of /ping: {start.last.told}"
-        return failed(f"{seen}\n{start.last_lines}", cloud=hosting.ping_failed())
-    seen = f"/ping answers {start.last.told}, {start.seconds:.0f} s after the start"
+    answers = "answers " if start.last.status else f"on port {hosting.PORT}, where it listens: "
+    seen = f"/ping {answers}{start.last.told}, {start.seconds:.0f} s after the start"
     if not start.idle:
         return warned(f"{seen}, and it is at work", "answer sooner, or give the check a longer --timeout")
     return failed(f"{seen}\n{start.last_lines}", cloud=hosting.ping_failed())

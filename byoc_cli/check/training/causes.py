@@ -78,7 +78,8 @@ _ITSELF = (
     r"ModuleNotFoundError|ImportError: |Cannot find module|there is no package called"
     # A library that TensorFlow tries, and does without, is no fault.
     r"|^(?!.*(?:dlerror|dynamic library)).*cannot open shared object file"
-    r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$|: exec: \S+: not found$"
+    r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$"
+    r"|: exec: \S+: not found$"
     r"|(?:Could not find or load main class)|Can't locate \S+ in @INC"
 )
 

@@ -16,7 +16,9 @@ _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", path
 _BUFFERED_SECONDS = 3.0
 _NOT_PERMITTED, _NOT_FOUND = 126, 127
 _NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:(?:command |executable file )?not found|No such file)""")
-_COMPLAINS = re.compile(r"(?i)error|exce(?:pt|ed)|fail|fatal|can(?:no|')t|could not|usage|invalid|not found|no such|missing")
+_COMPLAINS = re.compile(
+    r"(?i)error|exce(?:pt|ed)|fail|fatal|can(?:no|')t|could not|usage|invalid|not found|no such|missing"
+)
 _NOT_ENDED = "it did not end in time (T-31)"
 
 

@@ -18,7 +18,8 @@ _WITH_DEFAULT = re.compile(r"""(\w+)\.get\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["
 _LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp|HP)\w*)""")
 _NEEDED = re.compile(r"""(?:\w*(?:[Pp]aram|hp|HP)\w*)(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""")
 _OWNER = re.compile(  # what the file was read into
-    r"""^[ \t]*(\w+)[ \t]*=(?!=).*\bhyperparameters\b|\bhyperparameters\b.*\bas[ \t]+\w+:\s*\n\s*(\w+)[ \t]*=""", re.MULTILINE
+    r"""^[ \t]*(\w+)[ \t]*=(?!=).*\bhyperparameters\b|\bhyperparameters\b.*\bas[ \t]+\w+:\s*\n\s*(\w+)[ \t]*=""",
+    re.MULTILINE,
 )
 _ARGUMENT = re.compile(
     r"""add_argument\(\s*["']--([A-Za-z][\w-]*)["'][^()]*?\bdefault\s*=\s*["']?(-?\d+(?:\.\d+)?(?:e-?\d+)?)["']?\s*[,)]"""

@@ -55,8 +55,10 @@ epochs=1`): each step waits `--timeout`, 60 s by default, and of what still trai
 - `train-strings`: with the hyperparameters that the source of `train` names (`.get("epochs", 10)`), where none are
   given: T-12.
 - `train-bad`: with a `hyperparameters.json` that is no JSON; where that is all the same to it, with data that nobody
-  can read: T-31, T-32, T-34. Exit code 0 is a finding only after a failure file or an exception.
-- `train-stop`: SIGTERM in the middle: T-40, T-41, T-52. A training of less than 3 s is made longer, by more epochs if
+  can read: T-31, T-32, T-34. Exit code 0 is a finding only after a failure file or an exception, or without a model where
+  the good run left one.
+- `train-stop`: SIGTERM in the middle: T-40, T-41, T-52; a next run with its checkpoints that counts its epochs from the
+  first again, and says nothing of going on, is a warning. A training of less than 3 s is made longer, by more epochs if
   its source names them, else by little CPU time. What PID 1 does with SIGTERM is read in /proc, where the engine is on
   this machine, so that nobody waits 120 s.
 - `train-hosts`: two hosts (`--two-hosts`), then one object for both: T-71, T-47, T-53, T-57.

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, cause, complaint, missing_variable
+from byoc_cli.check.training.causes import (
+    CHANNEL,
+    GPU,
+    ITSELF,
+    Cause,
+    cause,
+    complaint,
+    missing_variable,
+    of_what_was_not_given,
+)
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.sources import longer, named
 
@@ -46,6 +55,16 @@ def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None
         (CHANNEL, "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/train/a.csv'"),
         (ITSELF, "ModuleNotFoundError: No module named 'numpy'"),
         (ITSELF, "python3: can't open file '/opt/train.py': [Errno 2] No such file or directory"),
+        (GPU, "RuntimeError: No CUDA GPUs are available"),
+        (ITSELF, "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"),
+        ("T-11", "KeyError: 'ContentType'"),
+        ("T-11", "TypeError: Config.__init__() got an unexpected keyword argument 'current_instance_type'"),
+        ("", "sagemaker-training-toolkit INFO     No GPUs detected (normal if no gpus installed)"),
+        (
+            "",
+            "Could not load dynamic library 'libcuda.so.1'; dlerror: libcuda.so.1: cannot open shared object file",
+        ),
+        ("", "cuda_driver.cc:271] failed call to cuInit: CUDA_ERROR_NO_DEVICE: no CUDA-capable device is detected"),
         ("", "ValueError: could not convert string to float: 'label'"),
         ("", "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/training/train.tfrecords'"),
         ("", "KeyError: 'label'"),
@@ -68,11 +87,29 @@ def test_a_line_tells_the_cause(id_: str, line: str) -> None:
         "json: cannot unmarshal string into Go struct field Params.epochs of type int",
         'Error: invalid type: string "5", expected i32 at line 1 column 12',
         "Error in 1:n : non-numeric argument to binary operator",
+        "TypeError: not all arguments converted during string formatting",
+        "TypeError: '<=' not supported between instances of 'numpy.float64' and 'str'",
+        "ValueError: Unknown format code 'f' for object of type 'str'",
+        "TypeError: %d format: a real number is required, not str",
     ],
 )
 def test_t12_numbers_were_expected(line: str) -> None:
     assert found(line, strings=True) == "T-12"
     assert found(line) == "", "without hyperparameters it is something else"
+
+
+def test_t12_comes_before_what_a_toolkit_says_of_a_machine_without_gpu() -> None:
+    log = "No GPUs detected (normal if no gpus installed)\nTypeError: 'str' object cannot be interpreted as an integer"
+    assert found(log, strings=True) == "T-12"
+
+
+def test_t29_what_the_toolkit_makes_of_a_channel_that_was_not_given() -> None:
+    told = of_what_was_not_given(Cause("T-29", "KeyError: 'SM_CHANNEL_TRAIN'", "SM_CHANNEL_TRAIN"))
+    assert told
+    assert (told.id, told.name) == (CHANNEL, "train")
+    assert of_what_was_not_given(Cause("T-29", "KeyError: 'SM_HP_EPOCHS'", "SM_HP_EPOCHS")) is None
+    other = Cause("T-29", "KeyError: 'SM_MODEL_DIR'", "SM_MODEL_DIR")
+    assert of_what_was_not_given(other) == other
 
 
 def test_t76_killed_by_sigbus() -> None:
@@ -113,6 +150,23 @@ def test_hyperparameters_that_a_source_names() -> None:
     if "seed" in hyperparameters: ...  # hp.get("comment", 1)
     """
     assert named(source) == {"epochs": "10", "learning-rate": "0.1", "seed": "1", "max_depth": "1"}
+
+
+def test_hyperparameters_by_what_the_file_was_read_into() -> None:
+    assert named('config = read("hyperparameters.json")\nrange(config["epochs"])') == {"epochs": "1"}
+    source = 'with open("/opt/ml/input/config/hyperparameters.json") as file:\n    cfg = json.load(file)\ncfg["lr"]'
+    assert named(source) == {"lr": "1"}
+    assert named('config = json.load(open("other.json"))\nconfig["epochs"]') == {}
+
+
+def test_hyperparameters_that_a_script_of_the_toolkit_takes() -> None:
+    source = """
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument('--learning-rate', type=float, default=1e-3, help="rate")
+    parser.add_argument("--model-dir", default=os.environ["SM_MODEL_DIR"])
+    """
+    assert named(source, arguments=True) == {"epochs": "10", "learning-rate": "1e-3"}
+    assert named(source) == {}
 
 
 def test_what_a_good_run_says_too_is_no_complaint() -> None:

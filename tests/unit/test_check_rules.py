@@ -157,6 +157,32 @@ def test_t06_shell_forms(entrypoint: tuple[str, ...], result: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "mentions", "changes"),
+    [
+        ("exec python3 train.py", True, False),
+        ("constrain everything; start the server", False, False),
+        ("source activate env", False, True),
+        ("export PATH=/opt/conda/bin:$PATH", False, True),
+        ("PYTHONPATH=/app python3 app.py", False, False),
+        (". /opt/env.sh", False, True),
+    ],
+)
+def test_what_an_entrypoint_may_do_besides(text: str, mentions: bool, changes: bool) -> None:
+    made = start("train", program=Program("/entry", "/entry", text=text, shebang="/bin/sh"), by_entrypoint=True)
+    assert (made.mentions("train"), made.changes_path) == (mentions, changes)
+
+
+def test_t29_to_look_whether_a_variable_is_there_is_not_to_need_it() -> None:
+    def verdict(text: str) -> str:
+        program = Program("train", "/train", text=text, shebang="/bin/sh")
+        return judged("T-29", facts(train=start("train", program=program, on_path=program))).result
+
+    assert verdict('cd "$SM_MODEL_DIR"') == "warn"
+    assert verdict('if [ -n "$SM_MODEL_DIR" ]; then echo set; fi') == "pass"
+    assert verdict('x = os.environ["SM_MODEL_DIR"] if "SM_MODEL_DIR" in os.environ else "/opt/ml/model"') == "pass"
+
+
+@pytest.mark.parametrize(
     ("text", "word", "knows", "executes"),
     [
         ('case "$1" in\n train) python t.py;;\nesac', "train", True, False),

@@ -81,6 +81,13 @@ def test_h10_a_single_worker_is_warned_of_where_its_requests_may_be_long() -> No
     assert said("H-10", answer=replace(FINE, seconds=3.0), busy=Load([FINE], [NONE]))[0] == "fail"
 
 
+def test_h10_what_listens_and_never_answers_fails() -> None:
+    silent = Start(seconds=60, last=NONE, listens=[Listening("0.0.0.0", 8080)], idle=True)
+    assert (said("H-10", start=silent)[0], said("H-11", start=silent)[0]) == ("fail", "skip")
+    busy = replace(silent, idle=False)
+    assert (said("H-10", start=busy)[0], said("H-11", start=busy)[0]) == ("skip", "warn")
+
+
 def test_h10_late_beside_short_requests_once_is_no_failure() -> None:
     late = Load([FINE], [NONE], [0.001])
     assert said("H-10", loads=[late, Load([FINE], [FINE], [0.001])])[0] == "pass"
@@ -125,6 +132,28 @@ def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
     assert said("H-15", **(wrong | {"tries": [(REQUEST, Answer(404))]}))[0] == "fail"
 
 
+def test_h15_a_server_of_models_that_was_given_none() -> None:
+    none = {"sample": None, "answer": Answer(), "trained": False}
+    assert said("H-15", **none, tries=[(REQUEST, Answer(404, b'{"message": "Model not found"}'))])[0] == "skip"
+    assert said("H-15", **none, tries=[(REQUEST, Answer(404, b"Not Found"))])[0] == "fail"
+
+
+def test_h17_an_answer_of_no_type() -> None:
+    assert said("H-17", answer=replace(FINE, headers={}))[0] == "warn"
+
+
+def test_h18_an_empty_200_to_nonsense() -> None:
+    for body, result in ((b"{}", "warn"), (b'{"predictions": []}', "warn"), (b"0.5", "pass")):
+        assert said("H-18", bad=[Abuse("nonsense", Answer(200, body), FINE)])[0] == result
+    empty = replace(FINE, body=b"{}")
+    assert said("H-18", answer=empty, bad=[Abuse("nonsense", empty, FINE)])[0] == "pass"
+
+
+def test_t51_code_that_a_model_may_be_without() -> None:
+    assert said("T-51", log="/opt/ml/model/code/inference.py not found, the default is taken")[0] == "pass"
+    assert said("T-51", log="/opt/ml/model/weights not found")[0] == "warn"
+
+
 def test_h56_the_documented_words() -> None:
     for body, result in (
         (b'{"MaxConcurrentTransforms": 8, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}', "pass"),
@@ -143,6 +172,14 @@ def test_h01_what_ends_without_a_model_may_need_one() -> None:
     assert said("H-01", start=start, log=start.log, isolated=None)[0] == "fail"
     broken = Start(exit=Exit(1), log="ModuleNotFoundError: No module named 'flask'")
     assert said("H-01", **ended, start=broken, log=broken.log)[0] == "fail"
+
+
+def test_h01_what_needs_a_gpu_is_not_blamed_for_having_none() -> None:
+    ended = Start(exit=Exit(1), log="RuntimeError: No CUDA GPUs are available")
+    for trained in (True, False):
+        assert said("H-01", start=ended, log=ended.log, isolated=None, trained=trained)[0] == "skip"
+    missing = Start(exit=Exit(127), log="/bin/bash: serve: No such file or directory")
+    assert said("H-01", start=missing, log=missing.log, isolated=None, trained=False)[0] == "fail"
 
 
 @pytest.mark.parametrize(

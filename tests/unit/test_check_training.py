@@ -144,6 +144,39 @@ def test_t14_a_source_that_knows_the_old_spelling_only() -> None:
     assert with_source('open("resourceConfig.json" if old else "resourceconfig.json")') == "pass"
 
 
+def test_t01_what_an_entrypoint_does_not_find() -> None:
+    verdict = failing("T-01", code=127, log="ready\n/entry: line 3: exec: train: not found")
+    assert (verdict.result, verdict.seen) == ("fail", "/entry: line 3: exec: train: not found")
+    assert failing("T-01", code=1, log="cat: /opt/ml/input/data/train: not found").result == "pass"
+
+
+def test_t31_a_shell_that_finds_no_program() -> None:
+    assert failing("T-31", code=127, log="env: 'python': No such file or directory").result == "fail"
+    assert failing("T-31", code=2, log="data.csv: no header").result == "skip"
+
+
+def test_t31_an_end_that_is_no_failure_and_not_0() -> None:
+    assert failing("T-31", model=["model.json"], log="epoch 1\ndone").result == "fail"
+    assert failing("T-31", model=["model.json"], log="ValueError: 3 columns").result == "skip"
+
+
+def test_t31_a_bad_run_without_a_model_where_the_good_one_left_one() -> None:
+    assert bad("T-31", code=0, log="that is all", failure=None).result == "fail"
+    assert bad("T-31", code=0, log="that is all", failure=None, model=["model.json"]).result == "skip"
+    facts_ = BadFacts(trained(), what="data that is none", ran=Ran(0, log="no rows"))
+    assert judged("T-31", facts_, "train-bad").result == "skip"
+    told = replace(facts_, ran=Ran(0, log="cannot read the data"))
+    assert judged("T-31", told, "train-bad").result == "fail"
+
+
+def test_t52_a_checkpoint_that_is_not_gone_on_from() -> None:
+    before = {"checkpoints": ["state"], "log": "epoch 1\nepoch 2\nepoch 3"}
+    assert stop("T-52", resumed=Ran(log="epoch 1\nepoch 2"), **before).result == "warn"
+    assert stop("T-52", resumed=Ran(log="epoch 3"), **before).result == "pass"
+    assert stop("T-52", resumed=Ran(log="weights restored\nepoch 1"), **before).result == "pass"
+    assert stop("T-52", resumed=Ran(log="epoch 1"), checkpoints=["state"], log="epoch 1\nepoch 2").result == "pass"
+
+
 def test_t31_a_failure_counts_with_the_user_s_data() -> None:
     verdict = failing("T-31", own_data=True, log="loading\nValueError: 3 columns")
     assert (verdict.result, "ValueError: 3 columns" in verdict.seen) == ("fail", True)
@@ -218,7 +251,7 @@ def test_t31_the_bad_run() -> None:
     assert bad("T-31").result == "pass"
     assert bad("T-31", code=0).result == "fail", "a failure file"
     assert bad("T-31", code=0, failure=None).result == "fail", "an exception in the log"
-    assert bad("T-31", code=0, failure=None, log="epoch=1").result == "skip"
+    assert bad("T-31", code=0, failure=None, log="epoch=1", model=["model.json"]).result == "skip"
     assert bad("T-31", code=0, failure=None, model=["model.json"]).result == "skip", "it got over it"
     assert bad("T-31", stopped=True, code=137).result == "skip"
 

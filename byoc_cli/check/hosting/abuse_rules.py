@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.course import TOO_LARGE
 from byoc_cli.check.hosting.facts import Abuse, ServingFacts, Stop
 from byoc_cli.check.hosting.serve import asked
@@ -33,11 +34,16 @@ def bad_requests(facts: ServingFacts) -> Verdict:
     if broken := [each for each in facts.bad if not 400 <= each.answer.status < 500 and not each.answer.ok]:
         seen = "\n".join(f"{each.what}: {each.answer.told}" for each in broken)
         return warned(seen, cloud=hosting.model_error(broken[0].answer.status, broken[0].answer.text))
-    if fooled := [each for each in facts.bad if each.answer.ok and _tells_error(facts, each)]:
+    if fooled := [each for each in facts.bad if each.answer.ok and _is_no_answer(facts, each)]:
         return warned(
             f"{fooled[0].what}: {fooled[0].answer.told}", cloud="the caller is told that all went well: no ModelError"
         )
     return passed("; ".join(f"{each.what}: {each.answer.status}" for each in facts.bad))
+
+
+def _is_empty(answer: Answer) -> bool:
+    """Whether it holds nothing: {}, null, {"predictions": []}."""
+    return not re.sub(r'(?i)\bnull\b|\bnone\b|"\w+"\s*:|[\s{}\[\],"]', "", answer.text)
 
 
 def _is_too_large(large: Abuse) -> bool:
@@ -45,9 +51,13 @@ def _is_too_large(large: Abuse) -> bool:
     return answer.status == TOO_LARGE or (400 <= answer.status < 500 and bool(_TOO_LARGE_WORDS.search(answer.text)))
 
 
-def _tells_error(facts: ServingFacts, abuse: Abuse) -> bool:
-    """Whether an answer of 200 speaks of an error, and one to a good request does not."""
-    return bool(_ERROR.search(abuse.answer.text)) and not _ERROR.search(facts.answer.text)
+def _is_no_answer(facts: ServingFacts, abuse: Abuse) -> bool:
+    """Whether an answer of 200 speaks of an error, or holds nothing, and one to a good request does not."""
+    return any(tells(abuse.answer) and not tells(facts.answer) for tells in (_tells_error, _is_empty))
+
+
+def _tells_error(answer: Answer) -> bool:
+    return bool(_ERROR.search(answer.text))
 
 
 def _harm(facts: ServingFacts, abuse: Abuse) -> str:

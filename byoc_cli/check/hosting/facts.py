@@ -13,7 +13,7 @@ from byoc_cli.check.training.signals import Process
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import Exit
 
-_READ_ONLY = re.compile(r"(?i)Read-only file ?system|EROFS|\[Errno 30\]|ReadOnlyFileSystem")
+_READ_ONLY = re.compile(r"(?i)Read-only file ?system|EROFS|\[Errno 30\]|ReadOnlyFileSystem|readonly database")
 _OTHER_READ_ONLY = re.compile(r"/(?:proc|sys)/")
 
 

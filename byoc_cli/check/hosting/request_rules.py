@@ -31,10 +31,15 @@ def invocations(facts: ServingFacts) -> Verdict:
     if facts.asked and answer.seconds < hosting.INVOCATION_TIMEOUT_SECONDS:
         return failed(f"{request.what}: {answer.told}", cloud=_error(answer))
     routes = {answer.status for _, answer in facts.tries}
-    if routes <= {404, 405, 501}:
+    if routes <= {404, 405, 501} and not _lacks_model(facts):
         said = ", ".join(map(str, sorted(routes)))
         return failed(f"POST /invocations answers {said} to all of {len(facts.tries)} requests", cloud=_error(answer))
     return skipped(f"{_ASK_FOR_SAMPLE}\nthe last one: {request.what[:60]}: {answer.told}")
+
+
+def _lacks_model(facts: ServingFacts) -> bool:
+    """Whether it was given no model, and says so: a server of models answers 404 then."""
+    return not facts.trained and any("model" in answer.text.lower() for _, answer in facts.tries)
 
 
 @asked("H-16", "headers that it does not know do it no harm", "pass over headers that the code does not need")
@@ -60,7 +65,9 @@ def content_type(facts: ServingFacts) -> Verdict:
             json.loads(facts.answer.body)
         except ValueError:
             return warned(f"Content-Type: {kind}, and the body is no JSON: {facts.answer.text}")
-    return passed(f"Content-Type: {kind}" if kind else "it says no Content-Type")
+    if not kind and facts.answer.body:
+        return warned("its answer has no Content-Type")
+    return passed(f"Content-Type: {kind}" if kind else "its answer is empty, and of no type")
 
 
 @asked("H-19", "an unknown Content-Type is answered 415", "answer 415")

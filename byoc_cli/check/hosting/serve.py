@@ -23,6 +23,7 @@ from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import paths
 
 _NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
+_NO_MATTER_OF_A_MODEL = {0, 126, 127}  # it went to the background; a shell found no program
 
 
 def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
@@ -80,7 +81,7 @@ def not_for_hosting(image: ImageFacts) -> str:
     there = start_rules.serve_is_there(image)
     if there.result == "fail":
         return "`serve` cannot be started (H-01)"
-    if there.result == "skip" and image.serve.speaks_of("train"):
+    if there.result == "skip" and start_rules.knows_only(image.serve, "train"):
         return "the image does not serve"
     return ""
 
@@ -103,7 +104,8 @@ def network_line(log: str) -> str:
 
 def missing_model(facts: ServingFacts) -> str:
     """The line of the log that looks for something in the model's folder in vain, "" for none."""
-    lines = facts.log.splitlines()
+    # Its own code, and what goes with it, may be missing in a model.
+    lines = [line for line in facts.log.splitlines() if f"{paths.MODEL}/code" not in line]
     missing = re.compile(rf"(?i)(?:no such file|not ?found|does ?n[o']t exist|ENOENT|missing|empty).*{paths.MODEL}")
     other = re.compile(rf"(?i){paths.MODEL}.*(?:no such file|not ?found|does ?n[o']t exist|ENOENT|missing|empty)")
     return next((line.strip() for line in lines if missing.search(line) or other.search(line)), "")
@@ -112,9 +114,11 @@ def missing_model(facts: ServingFacts) -> str:
 def needs_model(facts: ServingFacts) -> str:
     """Why it may not have become ready through no fault of its own, "" where that cannot be."""
     start, found = facts.start, cause(facts)
+    if start.exit and found and found.id == causes.GPU:
+        return f"it needs a GPU, which a check does not give: {found.line[:200]}"
     if facts.ready or facts.trained or start.refused or start.wrong or start.late or facts.refusals:
         return ""
-    if start.exit and start.exit.code == 0:
+    if start.exit and start.exit.code in _NO_MATTER_OF_A_MODEL:
         return ""
     if found and found.id in {causes.ITSELF, "T-29"}:
         return ""

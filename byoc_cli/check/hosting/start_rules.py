@@ -7,6 +7,7 @@ from statistics import median
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
 from byoc_cli.check.hosting.serve import asked, missing_model, needs_model, network_line, started
+from byoc_cli.check.hosting.starting import Start
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.contract import cloud_words, hosting, paths
 
@@ -66,14 +67,21 @@ def pings(facts: ServingFacts) -> Verdict:
         return _while_busy(facts)
     if start.late:
         return failed(f"/ping is 200, but after {start.late[-1]:.1f} s", cloud=hosting.ping_failed())
-    if not start.last.status:
+    if not start.last.status and not _hangs(start):
         return skipped("it did not get so far")
     if reason := needs_model(facts):
         return skipped(reason)
-    seen = f"/ping answers {start.last.told}, {start.seconds:.0f} s after the start"
+    answers = "answers " if start.last.status else f"on port {hosting.PORT}, where it listens: "
+    seen = f"/ping {answers}{start.last.told}, {start.seconds:.0f} s after the start"
     if not start.idle:
         return warned(f"{seen}, and it is at work", "answer sooner, or give the check a longer --timeout")
     return failed(f"{seen}\n{start.last_lines}", cloud=hosting.ping_failed())
+
+
+def _hangs(start: Start) -> bool:
+    """Whether somebody listens on the right port, does nothing, and answers nothing, or no HTTP."""
+    there = any(each.port == hosting.PORT for each in start.listens or ())
+    return there and start.idle and not start.last.status and start.last.connected > 0
 
 
 def _while_busy(facts: ServingFacts) -> Verdict:
@@ -106,7 +114,7 @@ def ready_in_time(facts: ServingFacts) -> Verdict:
     start = facts.start
     if start.ready is not None:
         return _in_time(start.ready)
-    if start.refused or start.exit or start.wrong or start.late or start.last.status:
+    if start.refused or start.exit or start.wrong or start.late or start.last.status or _hangs(start):
         return skipped("it did not get so far")
     if reason := needs_model(facts):
         return skipped(reason)

@@ -86,7 +86,8 @@ class _Watch:
         if self.lasts("alone", _CONFIRM_SECONDS, holds=alone):
             return on_port
         others = list(there) if not on_port else []
-        if self.lasts("nowhere", _NOWHERE_SECONDS, holds=bool(others)):
+        # What loads a large model may listen elsewhere meanwhile.
+        if self.lasts("nowhere", _NOWHERE_SECONDS, holds=bool(others) and self.idle()):
             return others
         answering = [each for each in others if not each.is_loopback] if self._is_own_address() else []
         if self.lasts("elsewhere", _ELSEWHERE_SECONDS, holds=bool(answering)):

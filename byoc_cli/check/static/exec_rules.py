@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from byoc_cli.contract import cloud_words
 
 # Who reads a file: the kernel; the kernel for a shell, which runs what has no shebang itself; a shell; another program.
 _Reader = Literal["kernel", "exec", "shell", "other"]
+_BY_ENV = re.compile(r"\s*\S*/env\s")
 _ALSO_RUN = {"amd64": {"amd64", "386"}, "arm64": {"arm64", "arm"}}
 
 
@@ -37,7 +39,7 @@ def can_be_executed(image: ImageFacts) -> Verdict:
     for start in image.starts:
         for program, reader in _programs_of(start):
             looked.append(program.path)
-            for fault in _faults(program, reader, image.image.architecture):
+            for fault in _faults(program, reader, image.image.architecture, changes_path=start.changes_path):
                 faults.setdefault(fault, []).append(start.word)
     if not looked:
         return skipped("there is nothing to execute (T-01, H-01)")
@@ -61,14 +63,19 @@ def _programs_of(start: Start) -> Iterator[tuple[Program, _Reader]]:
         yield start.on_path, "exec"
 
 
-def _faults(program: Program, reader: _Reader, architecture: str) -> Iterator[_Fault]:
-    """All that is wrong with a file, for the one who reads it: Python is given any file."""
+def _faults(program: Program, reader: _Reader, architecture: str, *, changes_path: bool) -> Iterator[_Fault]:
+    """All that is wrong with a file, for the one who reads it: Python is given any file.
+
+    What env finds on a PATH that ENTRYPOINT changes is not known.
+    """
     if reader == "other":
         return
     of_shell = reader == "shell" or any(name in (program.shebang or "") for name in SHELLS)
     found = [_carriage_return(program, of_shell=of_shell)]
     if reader != "shell":
-        found = [_x_bit(program), *found, _shebang(program), _machine(program, architecture), _loader(program)]
+        found = [_x_bit(program), *found, _machine(program, architecture), _loader(program)]
+        if not (reader == "exec" and changes_path and _BY_ENV.match(program.shebang or "")):
+            found.insert(2, _shebang(program))
     if reader == "kernel":
         found.append(_format(program))
     yield from filter(None, found)

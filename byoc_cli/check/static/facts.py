@@ -70,7 +70,7 @@ def read(bench: Bench, _: Mapping[str, Any]) -> ImageFacts:
             serve=serve,
             bash=programs.where("/bin/bash"),
             python=python,
-            hidden=_hidden(files),
+            hidden=_hidden(files, config, (train, serve)),
             driver=_driver(files),
             toolkit=_toolkit(files, config, (train, serve), python),
             manifest=push.manifest_type(bench.engine, image.id),
@@ -78,16 +78,30 @@ def read(bench: Bench, _: Mapping[str, Any]) -> ImageFacts:
         )
 
 
-def _hidden(files: ImageFiles) -> dict[str, Sequence[str]]:
+def _hidden(files: ImageFiles, config: ImageConfig, starts: Sequence[Start]) -> dict[str, Sequence[str]]:
     """Files below /opt/ml, by folder; what is there to keep a folder in git is nothing."""
-    found: dict[str, Sequence[str]] = {}
     if not files.is_there(paths.ROOT):
         return {}
-    for folder in (paths.MODEL, paths.INPUT, paths.OUTPUT, paths.CHECKPOINTS):
-        names = [name for name in files.listing(folder) if posixpath.basename(name) not in {".gitkeep", ".keep"}]
-        if names:
-            found[folder] = names
-    return found
+    mounted = (paths.MODEL, paths.INPUT, paths.OUTPUT, paths.CHECKPOINTS)
+    found: dict[str, Sequence[str]] = {folder: files.listing(folder) for folder in mounted}
+    for name in files.listing(paths.ROOT):
+        folder, slash, rest = name.partition("/")
+        place = f"{paths.ROOT}/{folder}"
+        if slash and place not in mounted and not _is_code(place, config, starts):
+            found[place] = [*found.get(place, ()), rest]
+    real = {folder: [name for name in names if not _keeps(name)] for folder, names in found.items()}
+    return {folder: names for folder, names in real.items() if names}
+
+
+def _keeps(name: str) -> bool:
+    return posixpath.basename(name) in {".gitkeep", ".keep"}
+
+
+def _is_code(place: str, config: ImageConfig, starts: Sequence[Start]) -> bool:
+    """Whether a folder in /opt/ml is where the image's code is: /opt/ml/code, or what is started or named in it."""
+    programs = [each.path for start in starts for each in (start.program, start.script, start.on_path) if each]
+    named = [*programs, *config.entrypoint, *config.environment.values(), f"{config.working_folder}/"]
+    return place == f"{paths.ROOT}/code" or any(re.search(rf"{re.escape(place)}(?:[/:]|$)", each) for each in named)
 
 
 def _driver(files: ImageFiles) -> list[str]:

@@ -12,7 +12,11 @@ from byoc_cli.check.static.programs import without_comments
 from byoc_cli.contract import paths
 
 # Without a default: os.environ["SM_MODEL_DIR"], ${SM_MODEL_DIR}, $SM_MODEL_DIR; not os.environ.get, not ${…:-…}.
-_NEEDS = re.compile(r"""environ\[\s*["'](SM_[A-Z_]+)["']\s*\](?!\s*=[^=])|\$\{?(SM_[A-Z_]+)\b(?!:?[-=?+])""")
+# Nor what only looks whether it is there: [ -z "$SM_MODEL_DIR" ].
+_NEEDS = re.compile(
+    r"""environ\[\s*["'](SM_[A-Z_]+)["']\s*\](?!\s*=[^=])"""
+    r"""|(?<!-[nz] )(?<!-[nz] ")\$\{?(SM_[A-Z_]+)\b(?!:?[-=?+])"""
+)
 
 
 @STATIC.rule(
@@ -24,8 +28,11 @@ def nothing_hidden(image: ImageFacts) -> Verdict:
     """/opt/ml/code is the exception."""
     if not image.hidden:
         return passed(f"nothing lies in {paths.ROOT} but what may be there")
+    mounted = (paths.MODEL, paths.INPUT, paths.OUTPUT, paths.CHECKPOINTS)
     seen = "\n".join(
-        f"{folder} has {_some(names)}: hidden by SageMaker's own folder" for folder, names in image.hidden.items()
+        f"{folder} has {_some(names)}: "
+        + ("hidden by SageMaker's own folder" if folder in mounted else f"{paths.ROOT} is SageMaker's, but for code")
+        for folder, names in image.hidden.items()
     )
     return failed(seen) if paths.MODEL in image.hidden else warned(seen)
 
@@ -70,8 +77,9 @@ def no_toolkit_variables(image: ImageFacts) -> Verdict:
         missing = [
             name
             for name in names
-            # Its own assignment, or ENV, makes it.
-            if name not in image.image.config.environment and not re.search(rf"\b{name}=", text)
+            # Its own assignment, or ENV, makes it; or it looks first.
+            if name not in image.image.config.environment
+            and not re.search(rf"\b{name}=|setdefault\(\s*[\"']{name}\b|[\"']{name}[\"']\s+(?:not\s+)?in\b", text)
         ]
         if missing:
             seen.append(f"{path} needs {', '.join(missing)}, which the toolkit makes and SageMaker does not")

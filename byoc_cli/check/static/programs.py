@@ -16,6 +16,9 @@ INITS = ("tini", "tini-static", "docker-init")
 _WRAPPERS = (*INITS, "dumb-init", "catatonit")
 _INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|Rscript|bash|sh|dash|ash|ksh|zsh)[\d.]*")
 _GIVES_CODE = re.compile(r"-[a-z]*c[a-z]*")  # of a shell: -c, -lc, -ec
+_CHANGES_PATH = re.compile(r"\bPATH=|\bactivate\b|\bconda\b|\bmodule load\b|^\s*(?:source|\.)\s", re.MULTILINE)
+_FORMS = {"train": r"(?<![a-z])train", "serve": r"(?<![a-z])serv(?:e(?!r)|ing)"}
+_USES_ARGUMENTS = re.compile(r"\$\{?[@*0-9]")
 _WITH_VALUE = ("-p", "-e", "-r", "-W", "-X")  # options of inits and of Python that have a word of their own
 _MACHINES = {0x03: "386", 0x3E: "amd64", 0xB7: "arm64", 0x28: "arm", 0xF3: "riscv64", 0x15: "ppc64le", 0x16: "s390x"}
 
@@ -72,6 +75,15 @@ class Start:
     def speaks_of(self, word: str) -> bool:
         """Whether ENTRYPOINT's source has that word; not as a part of a file's name (train.py)."""
         return bool(re.search(rf"(?<![\w./-]){word}(?![\w/-]|\.\w)", without_comments(self.text)))
+
+    def mentions(self, word: str) -> bool:
+        """Whether ENTRYPOINT's source has the word in any form (train.py, serving)."""
+        return bool(re.search(_FORMS[word], without_comments(self.text), re.IGNORECASE))
+
+    @property
+    def changes_path(self) -> bool:
+        """Whether ENTRYPOINT's script may put other folders on PATH: an environment of conda's, a virtual one."""
+        return bool(_CHANGES_PATH.search(without_comments(self.text)))
 
     @property
     def executes_its_arguments(self) -> bool:
@@ -215,7 +227,7 @@ def _shell_command(words: Sequence[str]) -> str:
             return ""
         if _GIVES_CODE.fullmatch(word):
             command = words[index + 1]
-            return "" if "$@" in command or "$0" in command else command  # it makes use of what it is given
+            return "" if _USES_ARGUMENTS.search(command) else command
     return ""
 
 

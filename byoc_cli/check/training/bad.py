@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ _INVALID = '{"epochs": "1", "learning-rate": '
 _FAILURE = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
 _NO_DATA = "data that is none"
 _SLOWER = 2.0
+_COMPLAINS = re.compile(r"(?i)\b(?:error|exception|failed|failure|fatal|invalid|cannot|could not|unable)\b")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,21 @@ def _hides(facts: BadFacts) -> str:
         return ""
     if ran.failure and ran.failure.strip():
         return f"a failure file: {ran.failure.strip().splitlines()[0][:200]}"
-    return "" if ran.model else causes.complaint(ran.log, facts.good.ran.log)[:200]
+    if ran.model:
+        return ""
+    if said := causes.complaint(ran.log, facts.good.ran.log):
+        return said[:200]
+    return _no_model(facts)
+
+
+def _no_model(facts: BadFacts) -> str:
+    """That it left no model, where the good run did, is evidence, too; of data that is none only with a word of it."""
+    ran, good = facts.ran, facts.good.ran
+    known = set(good.log.splitlines())
+    line = next((line.strip() for line in ran.log.splitlines() if line not in known and _COMPLAINS.search(line)), "")
+    if not good.completed or not good.model or ran.stopped or (facts.what == _NO_DATA and not line):
+        return ""
+    return f"{line[:200]}\nno model" if line else f"no model in {paths.MODEL}, where the good run left one"
 
 
 @bad(
@@ -140,6 +156,6 @@ def failure_place(facts: BadFacts) -> Verdict:
 def _astray(ran: Ran) -> str:
     """Where it wrote a failure file that is none."""
     inside = [f"{paths.OUTPUT}/{name}" for name in ran.output] + [f"{paths.MODEL}/{name}" for name in ran.model]
-    found = [path for path in inside if posixpath.basename(path).lower().startswith(("failure", "error"))]
+    found = [path for path in inside if posixpath.basename(path).lower().startswith(("fail", "error"))]
     found += [path for path in ran.elsewhere if posixpath.basename(path).partition(".")[0].lower() == "failure"]
     return next((path for path in found if path != _FAILURE), "")

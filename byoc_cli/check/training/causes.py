@@ -40,12 +40,16 @@ _NETWORK = (
 _STRINGS = (
     r"'str' object cannot be interpreted as an integer|can only concatenate str"
     r"|unsupported operand type\(s\) for .*'str'"
-    r"|not supported between instances of (?:'str' and '(?:int|float)'|'(?:int|float)' and 'str')"
+    r"|not supported between instances of (?:'str' and '(?:[\w.]*(?:int|float)\d*)'|'[\w.]*(?:int|float)\d*' and 'str')"
     r"|must be real number, not str|can't multiply sequence by non-int|an integer is required \(got type str\)"
     r"|slice indices must be integers|indices must be integers|bad operand type for .*'str'"
     r"|argument must be .*not 'str'"
     r"|must be (?:an? )?(?:instance of |in the range )?\W*(?:int|float|bool|numb)\S*.*"
     r"(?:[Gg]ot|not) .*(?:str|'[-\d.e]+')"
+    r"|not all arguments converted during string formatting|number is required, not str"
+    r"|Unknown format code '\w' for object of type 'str'|type str doesn't define __round__"
+    r"|did not contain a loop with signature matching types .*dtype\('<U"
+    r"|has type (?:<class ')?str'?>?, but expected one of"
     r"|[Ee]xpected (?:an? )?(?:int|float|number|bool)\w*,? (?:but )?(?:got|found|received) .*str"
     r"|cannot unmarshal string into Go .*of type (?:u?int|float|bool)|invalid type: string .*, expected [iuf]\d"
     r"|non-numeric argument to|Cannot deserialize value of type .*(?:int|double|Integer|Double)"
@@ -54,9 +58,28 @@ _SHARED_MEMORY = (
     r"(?i)(bus error|(?:unable|failed|cannot|no space).*(?:/dev/shm|shared memory)"
     r"|(?:/dev/shm|shared memory).*no space)"
 )
+# Of a program that fails for want of one; toolkits and frameworks say of each CPU that it is none.
+_NO_GPU = (
+    r"^(?!.*(?:dlerror|dynamic library|cuInit|Warning)).*"
+    r"(?:no NVIDIA driver|CUDA driver version is insufficient|[Nn]o CUDA-capable device|libcuda\.so\S*: cannot open"
+    r"|Torch not compiled with CUDA|Error\b.*(?:\bGPUs?\b|\bCUDA\b)|torch\.cuda\.is_available\(\) is False)"
+)
+# Keys of the platform's files as they are not spelled, one that is there only where it was given, and those that came
+# later and have to be passed over (T-15, T-16, T-19).
+_KEYS = (
+    r"KeyError: '(currentHost|current-host|current_instance_group|currentInstanceType|currentGroupName"
+    r"|networkInterfaceName|network-interface-name|instanceGroups|ContentType|trainingInputMode|s3DistributionType)'"
+)
+_MORE_KEYS = (
+    r"unexpected keyword argument '(current_instance_type|current_group_name|instance_groups|topology)'"
+    r"|unknown field \W*(current_instance_type|current_group_name|instance_groups|topology)"
+)
 _ITSELF = (
-    r"ModuleNotFoundError|ImportError: |Cannot find module|there is no package called|cannot open shared object file"
+    r"ModuleNotFoundError|ImportError: |Cannot find module|there is no package called"
+    # A library that TensorFlow tries, and does without, is no fault.
+    r"|^(?!.*(?:dlerror|dynamic library)).*cannot open shared object file"
     r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$"
+    r"|: exec: \S+: not found$"
     r"|(?:Could not find or load main class)|Can't locate \S+ in @INC"
 )
 
@@ -82,12 +105,12 @@ def _causes(lines: Sequence[str], channels: Collection[str], *, strings: bool) -
     yield from _find("T-22", rf"({paths.DATA}/[\w.-]+-manifest).*(?:[Ee]rror|[Nn]ot a directory|[Ff]ail)", lines)
     yield from _find("T-74", f"({_NETWORK})", lines)
     yield from _find("T-76", _SHARED_MEMORY, lines)
-    yield from _find(
-        GPU, r"(NVIDIA driver|CUDA driver|CUDA-capable|libcuda\.so|Torch not compiled with CUDA|No GPU|no GPU)", lines
-    )
+    yield from _find("T-11", _KEYS, lines)
+    yield from _find("T-11", _MORE_KEYS, lines)
     if strings:
         yield from _find("T-12", f"({_STRINGS})", lines)
     yield from _missing(lines, channels)
+    yield from _find(GPU, f"({_NO_GPU})", lines)
     yield from _find(ITSELF, f"({_ITSELF})", lines)
 
 
@@ -118,6 +141,14 @@ def missing_variable(log: str, source: str) -> Cause | None:
     line = next((line for line in log.splitlines() if "NoneType" in line), "")
     named = re.search(r"""(?:environ\.get|getenv)\(\s*["'](SM_[A-Z][A-Z_0-9]*)["']\s*\)""", source)
     return Cause("T-29", line.strip(), named[1]) if line and named else None
+
+
+def of_what_was_not_given(found: Cause) -> Cause | None:
+    """With the toolkit a variable of a channel, or of a hyperparameter, that is not there tells that it had none."""
+    of_channel = re.match(r"SM_CHANNEL_(\w+)", found.name) if found.id == "T-29" else None
+    if of_channel:
+        return Cause(CHANNEL, found.line, of_channel[1].lower())
+    return None if found.id == "T-29" and found.name.startswith("SM_HP_") else found
 
 
 def complaint(log: str, before: str = "") -> str:

@@ -21,6 +21,8 @@ _RELAXED = {"T-59", "T-74", causes.CHANNEL}
 _OF_A_SHELL = {2, 126, 127}  # what a shell or env ends with that finds no program
 _NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
 
+_MAKES_VARIABLES = re.compile(r"""SM_CHANNEL_["'{$]|SM_CHANNEL_\w*=|environ\[["']SM_CHANNEL_\w*["']\]\s*=[^=]""")
+
 
 def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     """Let it train without a network, on data that it cannot write to; once more with both, if that fails."""
@@ -60,6 +62,7 @@ class _Runs:
         self.last = ""
         self._bench = bench
         self._source = "\n".join(sources.own(image).values())
+        self._makes_variables = image.toolkit != "" or bool(_MAKES_VARIABLES.search(self._source))
 
     def run(self, name: str, *, isolated: bool = False, read_only: bool = False) -> Ran:
         """Run it as it is called."""
@@ -74,7 +77,8 @@ class _Runs:
             return None
         names = [channel.name for channel in self.job.channels]
         found = causes.cause(ran, channels=names, strings=bool(self.given))
-        return found or causes.missing_variable(ran.log, self._source)
+        found = found or causes.missing_variable(ran.log, self._source)
+        return causes.of_what_was_not_given(found) if found and self._makes_variables else found
 
     def lacks_hyperparameters(self, ran: Ran) -> bool:
         """Whether it had none, and wants one that its source names."""
@@ -102,7 +106,7 @@ def not_for_training(image: ImageFacts) -> str:
     there = start_rules.train_is_there(image)
     if there.result == "fail":
         return "`train` cannot be started (T-01)"
-    if there.result == "skip" and image.train.speaks_of("serve"):
+    if there.result == "skip" and start_rules.knows_only(image.train, "serve"):
         return "the image does not train"
     return ""
 

@@ -14,6 +14,11 @@ from byoc_cli.contract import cloud_words, paths
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
 _BUFFERED_SECONDS = 3.0
+_NOT_PERMITTED, _NOT_FOUND = 126, 127
+_NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:(?:command |executable file )?not found|No such file)""")
+_COMPLAINS = re.compile(
+    r"(?i)error|exce(?:pt|ed)|fail|fatal|can(?:no|')t|could not|usage|invalid|not found|no such|missing"
+)
 _NOT_ENDED = "it did not end in time (T-31)"
 
 
@@ -34,9 +39,12 @@ def _too_long(facts: TrainingFacts) -> str:
 
 @good("T-01", "`docker run IMAGE train` starts", "put an executable `train` into a folder of PATH")
 def starts(facts: TrainingFacts) -> Verdict:
-    """What runc says of it."""
+    """What runc says of it, or a shell that ENTRYPOINT starts."""
     if facts.ran.refused:
         return failed(facts.ran.refused, cloud=cloud_words.cannot_start(["train"], facts.ran.refused, 127))
+    line = next((line.strip() for line in facts.ran.log.splitlines() if _NO_TRAIN.search(line)), "")
+    if facts.ran.code == _NOT_FOUND and line:
+        return failed(line, cloud=cloud_words.cannot_start(["train"], line, _NOT_FOUND))
     return passed("it was started")
 
 
@@ -49,7 +57,10 @@ def starts(facts: TrainingFacts) -> Verdict:
 def layout(facts: TrainingFacts) -> Verdict:
     """A folder that the platform does not make is not to be relied upon."""
     if cause := facts.cause("T-11"):
-        return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
+        if cause.name.startswith("/"):
+            return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
+        fix = "read the keys that are needed, as they are spelled (current_host), and pass over the others"
+        return failed(f"{cause.line}\nthe files in {paths.CONFIG} have other keys", fix, facts.ran.cloud)
     return _without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
 
 
@@ -148,10 +159,14 @@ def _failed_by_itself(facts: TrainingFacts) -> Verdict:
     itself = facts.cause(causes.ITSELF)
     if itself:
         return failed(f"{itself.line}\n{ran.end}", "install what is missing, or correct the source", ran.cloud)
+    if ran.code in {_NOT_PERMITTED, _NOT_FOUND}:  # a shell's word for a program, whatever the data
+        return failed(ran.end, "install what is missing, or make it executable", ran.cloud)
     channel = facts.cause(causes.CHANNEL)
     wanted = f"--channel {channel.name}=PATH" if channel else "--channel NAME=PATH"
     if facts.cause(causes.GPU):
         return skipped(f"it needs a GPU, which a check does not give: {ran.log.splitlines()[-1][:200]}")
+    if ran.model and not _COMPLAINS.search(f"{ran.log}\n{ran.failure or ''}"):
+        return failed(f"it left a model, complained of nothing, and ended with exit code {ran.code}", cloud=ran.cloud)
     if not facts.own_data:
         last = ran.log.splitlines()[-1][:200] if ran.log else "it printed nothing"
         return skipped(f"it could not train on a small file of numbers, give it data: {wanted} (it said: {last})")
@@ -178,7 +193,7 @@ def model(facts: TrainingFacts) -> Verdict:
 def output(facts: TrainingFacts) -> Verdict:
     """What lies beside `data` is lost."""
     lost = [name for name in facts.ran.output if name.partition("/")[0] not in _OUTPUT]
-    lost = [name for name in lost if not name.lower().startswith(("failure", "error"))]  # T-34 speaks of them
+    lost = [name for name in lost if not name.lower().startswith(("fail", "error"))]  # T-34 speaks of them
     if lost:
         return warned(f"{paths.OUTPUT}/{lost[0]} is not kept: only what is in {paths.OUTPUT_DATA} is")
     return _without_fault(facts, "nothing lies beside it")

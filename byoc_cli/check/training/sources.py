@@ -10,12 +10,20 @@ from byoc_cli.check.bench import Bench
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.files import ImageFiles
 from byoc_cli.check.static.programs import without_comments
+from byoc_cli.contract import paths as contract_paths
 
 _MOST_FILES = 20
 _SYSTEM = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _WITH_DEFAULT = re.compile(r"""(\w+)\.get\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["']?(-?\d+(?:\.\d+)?)["']?\s*\)""")
 _LOOKED_FOR = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s+in\s+(\w*(?:[Pp]aram|hp|HP)\w*)""")
 _NEEDED = re.compile(r"""(?:\w*(?:[Pp]aram|hp|HP)\w*)(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""")
+_OWNER = re.compile(  # what the file was read into
+    r"""^[ \t]*(\w+)[ \t]*=(?!=).*\bhyperparameters\b|\bhyperparameters\b.*\bas[ \t]+\w+:\s*\n\s*(\w+)[ \t]*=""",
+    re.MULTILINE,
+)
+_ARGUMENT = re.compile(
+    r"""add_argument\(\s*["']--([A-Za-z][\w-]*)["'][^()]*?\bdefault\s*=\s*["']?(-?\d+(?:\.\d+)?(?:e-?\d+)?)["']?\s*[,)]"""
+)
 _OTHERS = re.compile(r"environ|header|request|args", re.IGNORECASE)
 _LENGTH = re.compile(r"epoch|step|iter|round", re.IGNORECASE)
 _LONG = "10000000"
@@ -25,17 +33,25 @@ def hyperparameters(bench: Bench, image: ImageFacts) -> dict[str, str]:
     """Find their names and defaults."""
     found: dict[str, str] = {}
     for text in _texts(bench, image):
-        found = {**named(text), **found}
+        found = {**named(text, arguments=bool(image.toolkit)), **found}
     return found
 
 
-def named(source: str) -> dict[str, str]:
-    """Find the hyperparameters that a source names, with the number that is their default, else 1."""
+def named(source: str, *, arguments: bool = False) -> dict[str, str]:
+    """Find the hyperparameters that a source names, with the number that is their default, else 1.
+
+    `arguments` says that they come as words of the command line, as the toolkit hands them on.
+    """
     plain = without_comments(source)
     found: dict[str, str] = {}
     for owner, name, default in _WITH_DEFAULT.findall(plain):
         if not _OTHERS.search(owner):
             found.setdefault(name, default)
+    for name, default in _ARGUMENT.findall(plain) if arguments else ():
+        found.setdefault(name, default)
+    for owner in dict.fromkeys(name for names in _OWNER.findall(plain) for name in names if name):
+        for name in re.findall(rf"""\b{owner}(?:\[|\.get\()\s*["']([A-Za-z][\w.-]*)["']\s*[\])]""", plain):
+            found.setdefault(name, "1")
     for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
         found.setdefault(name, "1")
     return found
@@ -57,7 +73,7 @@ def own(image: ImageFacts) -> dict[str, str]:
 def _texts(bench: Bench, image: ImageFacts) -> Iterator[str]:
     started = own(image)
     yield from started.values()
-    if folders := _folders(started):
+    if folders := [*_folders(started), *_of_toolkit(image)]:
         with bench.container("sources", network="none") as container:
             files = ImageFiles(container, bench.check)
             paths = [
@@ -68,6 +84,12 @@ def _texts(bench: Bench, image: ImageFacts) -> Iterator[str]:
             ]
             for path in paths[:_MOST_FILES]:
                 yield files.head(path).decode(errors="replace")
+
+
+def _of_toolkit(image: ImageFacts) -> Sequence[str]:
+    """Where SageMaker's toolkit has the user's script."""
+    folder = image.image.config.environment.get("SAGEMAKER_SUBMIT_DIRECTORY", f"{contract_paths.ROOT}/code")
+    return [folder] if image.toolkit and folder.startswith("/") else []
 
 
 def _folders(started: Mapping[str, str]) -> Sequence[str]:

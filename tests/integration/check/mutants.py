@@ -142,6 +142,12 @@ MUTANTS = (
         ["RUN mkdir -p /opt/ml/input/data/training && echo 1 > /opt/ml/input/data/training/a.csv"],
     ),
     Mutant(
+        "data-beside",
+        "data in a folder of its own in /opt/ml",
+        {"I-08": "warn"},
+        ["RUN mkdir -p /opt/ml/data && echo 1 > /opt/ml/data/a.csv"],
+    ),
+    Mutant(
         "driver",
         "NVIDIA's driver in the image",
         {"I-11": "warn"},

@@ -130,6 +130,13 @@ SERVE_MUTANTS = (
         '.encode(), "text/csv")',
         '.encode() + b"end", "application/json")',
     ),
+    _serve(
+        "no-type",
+        "says no Content-Type",
+        {"H-17": "warn"},
+        '        self.send_header("Content-Type", kind)\n',
+        "",
+    ),
     _at_each(
         "one-at-once",
         "refuses a second request at once",
@@ -172,6 +179,13 @@ SERVE_MUTANTS = (
     ),
     _serve("error-500", "answers 500 to bad JSON", {"H-18": "warn"}, _REFUSED, "self.answer(500, json.dumps"),
     _serve("error-200", "answers 200 to bad JSON", {"H-18": "warn"}, _REFUSED, "self.answer(200, json.dumps"),
+    _serve(
+        "error-200-empty",
+        "answers 200 and nothing to bad JSON",
+        {"H-18": "warn"},
+        _REFUSED,
+        "self.answer(200, b'{\"predictions\": []}') or (lambda *_: None)(json.dumps",
+    ),
     _serve(
         "error-closes",
         "closes the connection upon bad JSON",

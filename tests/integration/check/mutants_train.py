@@ -57,6 +57,12 @@ TRAIN_MUTANTS = (
     _first(
         "needs-folder", "writes to a folder that is not there", {"T-11": "fail"}, 'open("/opt/ml/output/tb/log", "w")'
     ),
+    _first(
+        "needs-content-type",
+        "takes ContentType in inputdataconfig.json for granted",
+        {"T-11": "fail"},
+        '[channel["ContentType"] for channel in config("inputdataconfig.json").values()]',
+    ),
     _first("undocumented", "reads checkpointconfig.json", {"T-21": "warn"}, 'config("checkpointconfig.json")'),
     _first(
         "manifest",
@@ -78,6 +84,20 @@ TRAIN_MUTANTS = (
         {"T-31": "fail"},
         f"{_FAILED}    traceback.print_exc()\n    sys.exit(1)",
         "    traceback.print_exc()",
+    ),
+    _train(
+        "exit-0-silent",
+        "exit code 0 without a model, and no word of an exception",
+        {"T-31": "fail"},
+        f"{_FAILED}    traceback.print_exc()\n    sys.exit(1)",
+        '    print("that is all", flush=True)',
+    ),
+    _train(
+        "exit-1-well",
+        "exit code 3 when all went well",
+        {"T-31": "fail"},
+        "    train()\nexcept",
+        "    train()\n    sys.exit(3)\nexcept",
     ),
     _behind_shell(
         "exit-0-shell",
@@ -152,6 +172,13 @@ TRAIN_MUTANTS = (
         {"T-52": "warn"},
         "json.loads(CHECKPOINT.read_text())",
         "int(CHECKPOINT.read_text())",
+    ),
+    _train(
+        "checkpoint-ignored",
+        "begins anew where a checkpoint is",
+        {"T-52": "warn"},
+        'json.loads(CHECKPOINT.read_text()) if CHECKPOINT.is_file() else {"epoch": 0}',
+        '{"epoch": 0}',
     ),
     # -- what it leaves ----------------------------------------------------------------------------------------------
     _train("no-model", "no model", {"T-45": "fail"}, _SAVED, ""),

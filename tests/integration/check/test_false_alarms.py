@@ -72,6 +72,18 @@ parser.add_argument("--train", default=os.environ.get("SM_CHANNEL_TRAIN"))
 os.environ["SM_LOG_LEVEL"] = "20"
 """
 
+CONDA_ENTRYPOINT = b"""#!/bin/bash
+set -e
+source /opt/conda/bin/activate sagemaker
+exec "$@"
+"""
+
+DEFAULT_TRAIN = b"""#!/bin/sh
+set -e
+if [ "$1" = "serve" ]; then exec python3 /srv/serve.py; fi
+exec python3 /srv/train.py
+"""
+
 STYLES = (
     # gunicorn and Flask behind a script that takes the word.
     Recipe(
@@ -162,6 +174,36 @@ STYLES = (
             "serve": File(SERVE.replace(b"/usr/bin/env python3", b"/opt/venv/bin/python", 1)),
         },
     ),
+    # What is started is in an environment that the script puts on PATH.
+    Recipe(
+        "conda",
+        [
+            "RUN mkdir -p /opt/conda/envs/sagemaker/bin && mv /usr/local/bin/train /opt/conda/envs/sagemaker/bin/",
+            "COPY e /entry",
+            "COPY serve /usr/local/bin/serve",
+            'ENTRYPOINT ["/entry"]',
+        ],
+        {"e": File(CONDA_ENTRYPOINT), "serve": File(SERVE.replace(b"env python3", b"env python3.999", 1))},
+    ),
+    Recipe(
+        "trains-by-default",
+        [_NO_WORDS, "COPY e /entry", 'ENTRYPOINT ["/entry"]'],
+        {"e": File(DEFAULT_TRAIN)},
+    ),
+    Recipe(
+        "shell-with-first-argument",
+        ["COPY e /opt/run.sh", 'ENTRYPOINT ["/bin/bash", "-c", "exec /opt/run.sh \\"$1\\"", "--"]'],
+        {"e": File(b'#!/bin/sh\nexec "$@"\n')},
+    ),
+    # AWS's example in R has its program in /opt/ml itself, others have theirs in a folder there.
+    Recipe(
+        "in-opt-ml",
+        [
+            "RUN mkdir -p /opt/ml/program && mv /usr/local/bin/train /usr/local/bin/serve /opt/ml/program/",
+            "RUN echo > /opt/ml/mars.R",
+            "ENV PATH=/opt/ml/program:$PATH",
+        ],
+    ),
     Recipe(
         "shell-with-arguments",
         ["COPY e /entry", 'ENTRYPOINT ["/bin/bash", "-lc", "exec \\"$0\\" \\"$@\\""]'],
@@ -178,6 +220,9 @@ STYLES = (
 SKIPPED: Mapping[str, set[str]] = {
     "mms": {"T-01"},
     "compiled": {"T-01", "H-01"},
+    "conda": {"T-01"},
+    "trains-by-default": {"T-01"},
+    "shell-with-first-argument": {"T-01", "H-01"},
     "relative": {"T-01", "H-01"},
     "shell-with-arguments": {"T-01", "H-01"},
 }

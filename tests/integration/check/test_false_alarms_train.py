@@ -198,6 +198,59 @@ def test_what_needs_other_data_is_asked_for_it(make: Make, folder: Path) -> None
     assert found["T-32"].result == "pass"
 
 
+# What SageMaker's training toolkit does, in few words: variables, and hyperparameters as words of the command line.
+TOOLKIT = b"""import json, os, subprocess, sys
+CONFIG = "/opt/ml/input/config/"
+def main():
+    print("sagemaker-training-toolkit INFO     No GPUs detected (normal if no gpus installed)", flush=True)
+    given = json.load(open(CONFIG + "hyperparameters.json"))
+    channels = json.load(open(CONFIG + "inputdataconfig.json"))
+    os.environ.update({f"SM_CHANNEL_{name.upper()}": f"/opt/ml/input/data/{name}" for name in channels})
+    os.environ["SM_MODEL_DIR"] = "/opt/ml/model"
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    ended = subprocess.run([sys.executable, "/opt/ml/code/" + os.environ["SAGEMAKER_PROGRAM"], *words])
+    if ended.returncode:
+        open("/opt/ml/output/failure", "w").write("ExecuteUserScriptError")
+    sys.exit(ended.returncode)
+"""
+
+SCRIPT = """import argparse, os
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int, default=3)
+parser.add_argument("--data", default=os.environ["SM_CHANNEL_TRAIN"])
+args = parser.parse_args()
+for epoch in range(args.epochs):
+    print("epoch", epoch, os.listdir(args.data), flush=True)
+open(os.environ["SM_MODEL_DIR"] + "/model", "w").write("1")
+"""
+
+
+def _with_toolkit(name: str, script: str) -> Recipe:
+    folder = "/usr/lib/python3/dist-packages/sagemaker_training"
+    lines = [
+        f"RUN mkdir -p {folder} /opt/ml/code",
+        f"COPY toolkit {folder}/__init__.py",
+        "COPY script /opt/ml/code/script.py",
+        "ENV SAGEMAKER_PROGRAM=script.py",
+        *_COPY,
+    ]
+    train = b"#!/usr/bin/env python3\nfrom sagemaker_training import main\nmain()\n"
+    return Recipe(name, lines, {"toolkit": File(TOOLKIT), "script": File(script.encode()), "train": File(train)})
+
+
+def test_t29_a_script_of_the_toolkit_is_asked_for_its_channel(make: Make, folder: Path) -> None:
+    found = findings(make(_with_toolkit("train-toolkit", SCRIPT)), folder, ["train-good", "train-bad"])
+    assert {id_: each.verdict.seen for id_, each in found.items() if each.result in {"fail", "warn"}} == {}
+    assert found["T-29"].result == "skip"
+
+
+def test_t12_a_script_of_the_toolkit_that_takes_words_for_numbers(make: Make, folder: Path) -> None:
+    script = SCRIPT.replace("SM_CHANNEL_TRAIN", "SM_CHANNEL_TRAINING")
+    wrong = script.replace("type=int, ", "")
+    assert findings(make(_with_toolkit("train-toolkit-good", script)), folder, ["T-12"])["T-12"].result == "pass"
+    assert findings(make(_with_toolkit("train-toolkit-words", wrong)), folder, ["T-12"])["T-12"].result == "fail"
+
+
 def test_an_image_that_serves_only_is_not_let_train(make: Make, folder: Path) -> None:
     lines = ["RUN rm /usr/local/bin/train", "COPY entry /entry", 'ENTRYPOINT ["/entry"]']
     entry = File(b'#!/bin/sh\nif [ "$1" = serve ]; then exec /usr/local/bin/serve; fi\nexec sleep 600\n')

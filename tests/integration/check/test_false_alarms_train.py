@@ -185,8 +185,8 @@ def test_a_sound_train_raises_no_alarm(make: Make, folder: Path, style: Recipe) 
         id_: (each.result, each.verdict.seen) for id_, each in found.items() if each.result in {"fail", "warn"}
     } == {}
     assert {id_ for id_ in ("T-01", "T-31", "T-45", "T-74") if found[id_].result != "pass"} == set()
-    # What is over at once can only be stopped where its source is known.
-    assert found["T-40"].result == ("skip" if style.name == "train-module" else "pass")
+    # What is over at once can only be stopped where its source is known; a busy machine may still stop it in time.
+    assert found["T-40"].result in ({"skip", "pass"} if style.name == "train-module" else {"pass"})
 
 
 def test_what_needs_other_data_is_asked_for_it(make: Make, folder: Path) -> None:

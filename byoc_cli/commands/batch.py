@@ -24,9 +24,7 @@ from byoc_cli.commands.options import (
     refuse,
 )
 from byoc_cli.contract import batch as rules
-from byoc_cli.contract import data_processing
 from byoc_cli.contract.batch import Asked
-from byoc_cli.contract.data_processing import DataProcessing
 from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,6 +124,7 @@ def batch(
     MaxConcurrentTransforms, MaxPayloadInMB, DataProcessing, …) and files (input, status, output, records,
     FailureReason), records, seconds.
     """
+    from byoc_cli.contract import data_processing  # late: its patterns cost `--help` 2 ms
     from byoc_cli.local.batch import TransformRequest, output_folder, transform
 
     project = session.project()
@@ -142,7 +141,7 @@ def batch(
     assemble = choice(assemble_with, "--assemble-with", get_args(rules.AssembleWith))
     _check_headers({"--content-type": content_type, "--accept": accept})
     joined = choice(join_source, "--join-source", get_args(data_processing.JoinSource))
-    processing = DataProcessing(input_filter, output_filter, joined)
+    processing = data_processing.DataProcessing(input_filter, output_filter, joined)
     refuse(data_processing.problems(processing, content_type, accept, split, assemble))
     if problem := data_processing.streaming_problem(processing, max_payload_mb):
         raise UsageError(problem, hint="--max-payload-mb 6")

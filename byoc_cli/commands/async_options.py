@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,12 +74,13 @@ def async_config(
 def _place(option: str, given: str) -> str:
     """Give the URI of a folder, which is made; S3 is not asked."""
     from byoc_cli.contract.asynchronous import path_problem
+    from byoc_cli.project.home import expanded
 
     if given.startswith(S3):
         if problem := path_problem(given):
             raise UsageError(f"{option} {given}: {problem}", hint=f"{option} s3://BUCKET/PREFIX")
         return given
-    path = Path(given).expanduser().resolve()
+    path = expanded(given).resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

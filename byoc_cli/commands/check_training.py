@@ -55,10 +55,11 @@ def with_data(session: Session, wanted: Asked, channel: Sequence[str]) -> Asked:
 def _missing(project: Project, channel: Sequence[str]) -> str:
     """Name a channel of the project's whose data is not there, "" for none."""
     from byoc_cli.contract.channels import S3
+    from byoc_cli.project.home import expanded
 
     told = {text.partition("=")[0] for text in channel}
     for name, settings in project.train.channels.items():
         local = settings.source and not settings.source.startswith(S3)
-        if local and name not in told and not (project.root / settings.source).expanduser().exists():
+        if local and name not in told and not (project.root / expanded(settings.source)).exists():
             return name
     return ""

@@ -281,7 +281,9 @@ def path_of(value: str, base: Path, what: str) -> Path:
         UsageError: it does not; says where it was looked for.
 
     """
-    path = (base / Path(value).expanduser()).resolve()
+    from byoc_cli.project.home import expanded
+
+    path = (base / expanded(value)).resolve()
     if not path.exists():
         raise UsageError(f"{what}: there is no such file or folder\nlooked for {path}", hint="give a path that exists")
     return path

@@ -286,8 +286,9 @@ def _capture_file(path: Path | None) -> Path | None:
     if path is None:
         return None
     from byoc_cli.local.gateway.capture import Capture
+    from byoc_cli.project.home import expanded
 
-    path = path.expanduser().resolve()
+    path = expanded(path).resolve()
     Capture(path).close()
     return path
 

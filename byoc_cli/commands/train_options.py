@@ -273,7 +273,9 @@ def _sizes(given: Given):  # type: ignore[no-untyped-def]
 
 
 def _checkpoints(folder: Path | None) -> Path | None:
-    path = folder.expanduser().resolve() if folder else None
+    from byoc_cli.project.home import expanded
+
+    path = expanded(folder).resolve() if folder else None
     if path and path.exists() and not path.is_dir():
         raise UsageError(f"--checkpoints {folder}: that is not a folder", hint="--checkpoints DIR")
     return path

@@ -321,6 +321,28 @@ def test_a_job_that_cannot_be(byoc: Byoc, image: FakeEngine, words: list[str], c
     assert image.empty
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["local-train", "-c", "x=~nobody-here/x"],
+        ["local-train", "--checkpoints", "~nobody-here/x"],
+        ["serve", "--model", "~nobody-here/x"],
+        ["serve", "--models", "~nobody-here/x"],
+        ["serve", "--async-output", "~nobody-here/x"],
+        ["serve", "--data-capture", "~nobody-here/x"],
+        ["batch", "byoc.toml", "--out", "~nobody-here/x"],
+        ["check", "-c", "x=~nobody-here/x"],
+    ],
+    ids=" ".join,
+)
+def test_nobodys_home_folder(byoc: Byoc, image: FakeEngine, words: list[str]) -> None:
+    ran = byoc(*words)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "error: ~nobody-here/x: '~nobody-here' is nobody's home folder here\n" in ran.stderr
+    assert "hint: ./~nobody-here/x for a folder of that name" in ran.stderr
+    assert image.empty
+
+
 def test_a_stale_image_is_a_warning(byoc: Byoc, engine: FakeEngine) -> None:
     engine.add_image("my-model:latest", {"train": programs.train}, tagged=time.time() - 1000)
     ran = byoc("local-train")

@@ -31,7 +31,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
     image: ImageFacts = have["static"]
     trained: TrainingFacts = have["train-good"]
     model, without = model_of(trained)
-    facts = ServingFacts(image, not_for_hosting(image), trained=bool(model), without=without)
+    facts = ServingFacts(image, start_rules.no_use(image, image.serve), trained=bool(model), without=without)
     if facts.reason:
         return facts
     try:
@@ -74,16 +74,6 @@ def _is_no_matter_of_network(facts: ServingFacts) -> bool:
     start = facts.start
     waits = start.exit is None and not network_line(facts.log)
     return bool(start.wrong or start.late or facts.refusals or waits)
-
-
-def not_for_hosting(image: ImageFacts) -> str:
-    """Why it cannot be let serve, as its files tell; "" where it can."""
-    there = start_rules.serve_is_there(image)
-    if there.result == "fail":
-        return "`serve` cannot be started (H-01)"
-    if there.result == "skip" and start_rules.knows_only(image.serve, "train"):
-        return "the image does not serve"
-    return ""
 
 
 def not_ready(facts: ServingFacts) -> str:

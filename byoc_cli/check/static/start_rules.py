@@ -52,14 +52,28 @@ def _taken_by_entrypoint(start: Start, other: Start) -> Verdict:
         return passed(f"ENTRYPOINT {entrypoint} knows the word `{word}`")
     if start.executes_its_arguments and start.on_path.path:
         return passed(f"ENTRYPOINT {entrypoint} executes it: {word} is {start.on_path.path}")
-    if knows_only(start, other.word):
+    if _knows_only(start, other.word):
         return skipped(f"ENTRYPOINT {entrypoint} knows the word `{other.word}` only: the image does not {word}")
     if start.executes_its_arguments and not start.changes_path and not start.speaks_of(other.word):
         return _missing(start, f"ENTRYPOINT {entrypoint} executes it, and ")
     return skipped(f"what ENTRYPOINT {entrypoint} does with the word `{word}` is not to be seen without starting it")
 
 
-def knows_only(start: Start, other: str) -> bool:
+def no_use(image: ImageFacts, start: Start) -> str:
+    """Why it cannot be started with a word, `start` being what becomes of it; "" where it can be tried."""
+    id_, there, other = {
+        "train": ("T-01", train_is_there, image.serve),
+        "serve": ("H-01", serve_is_there, image.train),
+    }[start.word]
+    result = there(image).result
+    if result == "fail":
+        return f"`{start.word}` cannot be started ({id_})"
+    if result == "skip" and _knows_only(start, other.word):
+        return f"the image does not {start.word}"
+    return ""
+
+
+def _knows_only(start: Start, other: str) -> bool:
     """Whether ENTRYPOINT knows the other word, and nothing in it tells of its own (train.py)."""
     return start.speaks_of(other) and not start.mentions(start.word)
 

@@ -27,7 +27,7 @@ _MAKES_VARIABLES = re.compile(r"""SM_CHANNEL_["'{$]|SM_CHANNEL_\w*=|environ\[["'
 def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     """Let it train without a network, on data that it cannot write to; once more with both, if that fails."""
     image: ImageFacts = have["static"]
-    if reason := not_for_training(image) or bench.order.no_training:
+    if reason := start_rules.no_use(image, image.train) or bench.order.no_training:
         return TrainingFacts(image, reason)
     runs = _Runs(bench, image)
     strict = ran = runs.run("good", isolated=True, read_only=True)
@@ -99,16 +99,6 @@ def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:
         return False
     waits = strict.stopped and cause is not None and cause.id == "T-74"
     return waits or (not strict.stopped and (cause is None or cause.id in _RELAXED))
-
-
-def not_for_training(image: ImageFacts) -> str:
-    """Why it cannot be let train, as its files tell; "" where it can."""
-    there = start_rules.train_is_there(image)
-    if there.result == "fail":
-        return "`train` cannot be started (T-01)"
-    if there.result == "skip" and start_rules.knows_only(image.train, "serve"):
-        return "the image does not train"
-    return ""
 
 
 TRAIN_GOOD: Step[TrainingFacts] = Step(

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO
 from byoc_cli.contract.batch import AssembleWith
 from byoc_cli.errors import MachineError, UsageError
 from byoc_cli.local.channels.objects import Object
+from byoc_cli.project.home import expanded
 
 _IN_MEMORY = 1 << 20
 
@@ -26,7 +27,7 @@ def output_folder(given: Path, source: Path | None) -> Path:
     """
     if given.parts[:1] == ("s3:",):
         raise UsageError(f"--out {given}: it is a folder of this machine", hint="--out FOLDER, then aws s3 sync")
-    folder = given.expanduser().resolve()
+    folder = expanded(given).resolve()
     if source and source.is_dir() and folder.is_relative_to(source.resolve()):
         raise UsageError(
             f"--out {given} is in the input's folder\nthe next job would take its .out files for input",

@@ -9,6 +9,7 @@ from typing import Any
 
 from byoc_cli.contract.channels import S3
 from byoc_cli.errors import UsageError
+from byoc_cli.project.home import expanded
 
 _EXAMPLE = '[{"prefix": "s3://bucket/folder/"}, "a.csv", "below/b.csv"]'
 
@@ -28,7 +29,7 @@ class Manifest:
         """
         if not self.prefix or self.prefix.startswith(S3):
             return source
-        return source / Path(self.prefix).expanduser()
+        return source / expanded(self.prefix)
 
 
 def read(file: Path) -> Manifest:

@@ -6,11 +6,11 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from byoc_cli.contract import channels
 from byoc_cli.errors import UsageError
 from byoc_cli.project import ChannelSettings
+from byoc_cli.project.home import expanded
 
 _KEY = re.compile(r"[A-Za-z_-]+")
 _SEED = re.compile(r"-?\d+")
@@ -43,7 +43,7 @@ class ChannelOption:
 
 def exists(path: str) -> bool:
     """Whether a PATH is there, relative to the current folder."""
-    return Path(path).expanduser().exists()
+    return expanded(path).exists()
 
 
 def parse(text: str, is_there: Callable[[str], bool] = exists) -> ChannelOption:

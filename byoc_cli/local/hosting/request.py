@@ -14,6 +14,7 @@ from byoc_cli.errors import ByocError, UsageError
 from byoc_cli.local import runs
 from byoc_cli.local.resources import Resources
 from byoc_cli.project import Project
+from byoc_cli.project.home import expanded
 
 KIND = "endpoint"
 TRANSFORM_KIND = "transform"  # of a batch job: nobody else is to ask it
@@ -103,7 +104,7 @@ class EndpointFailed(ByocError):
 def model_place(project: Project, given: str) -> Path | None:
     """Return where the model is, or would be; None without any."""
     if given:
-        return Path(given).expanduser().resolve()
+        return expanded(given).resolve()
     run = runs.latest(project)
     return run.model.resolve() if run and run.model.is_dir() else None
 
@@ -142,7 +143,7 @@ def models_of(given: str) -> Path | None:
     """
     if not given:
         return None
-    path = Path(given).expanduser().resolve()
+    path = expanded(given).resolve()
     if not path.is_dir():
         what = "is a file, not a folder" if path.exists() else "is not there"
         raise UsageError(

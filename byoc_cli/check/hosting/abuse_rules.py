@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from byoc_cli.check.hosting import samples
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.course import TOO_LARGE
 from byoc_cli.check.hosting.facts import Abuse, ServingFacts, Stop
@@ -53,7 +54,8 @@ def _is_too_large(large: Abuse) -> bool:
 
 def _is_no_answer(facts: ServingFacts, abuse: Abuse) -> bool:
     """Whether an answer of 200 speaks of an error, or holds nothing, and one to a good request does not."""
-    return any(tells(abuse.answer) and not tells(facts.answer) for tells in (_tells_error, _is_empty))
+    asked = (_tells_error,) if abuse.what == samples.NOTHING else (_tells_error, _is_empty)
+    return any(tells(abuse.answer) and not tells(facts.answer) for tells in asked)
 
 
 def _tells_error(answer: Answer) -> bool:
@@ -78,12 +80,14 @@ def large_requests(facts: ServingFacts) -> Verdict:
         return failed(_harm(facts, last), cloud=hosting.ping_failed())
     answer = large.answer
     cloud = hosting.model_error(answer.status, answer.text or answer.why)
+    seen = f"{large.what}: {answer.told}"
     if _is_too_large(large):
         took = last is not large and last.answer.status and not _is_too_large(last)
-        seen = f"{large.what}: {answer.told}"
         return warned(f"{seen}; it takes {last.what}", cloud=cloud) if took else failed(seen, cloud=cloud)
     if answer.status:
-        return passed(f"{large.what}: {answer.status}")
+        same = facts.sample and samples.is_json(facts.sample)  # but for blanks
+        fault = same and not answer.ok
+        return failed(f"{seen}\nit is what it takes, with blanks in it", cloud=cloud) if fault else passed(seen[:80])
     if facts.unanswered or answer.seconds >= hosting.INVOCATION_TIMEOUT_SECONDS:
         return skipped(f"{large.what}: {answer.why}")
     return failed(f"{large.what}: {answer.why}", cloud=cloud)

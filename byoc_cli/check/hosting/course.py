@@ -115,7 +115,7 @@ class Course:
         added = {
             "X-Unknown": {"X-Unknown": "1"},
             hosting.CUSTOM_ATTRIBUTES_HEADER: {
-                hosting.CUSTOM_ATTRIBUTES_HEADER: "trace=1;source=check",
+                hosting.CUSTOM_ATTRIBUTES_HEADER: "trace=1;source=check;".ljust(hosting.MAX_CUSTOM_ATTRIBUTES, "x"),
                 "X-Amzn-SageMaker-Inference-Id": "check-1",
             },
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
 
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
@@ -101,9 +102,10 @@ def labels(image: ImageFacts) -> Verdict:
                 wrong[f"LABEL {name}={value}"] = name
         elif near := _nearest(name, 0.6):  # another one may be newer than this
             wrong[f"LABEL {name} is none of SageMaker's"] = near
-    # What nearly begins so: sagemaker.capabilities.multi-models.
+    # What nearly begins so: sagemaker.capabilities.multi-models, com.amazonaws.capabilities.multi-models.
     for name in given:
-        if name not in claimed and "sagemaker" in name and name.endswith(_NAMES):
+        begins = name in _NAMES or re.search("sagemaker|amazon", name, re.IGNORECASE)
+        if name not in claimed and begins and name.endswith(_NAMES):
             wrong[f"LABEL {name} is none of SageMaker's"] = _nearest(name, 0.3)
     if wrong:
         right = list(dict.fromkeys(wrong.values()))

@@ -104,9 +104,15 @@ def _carriage_return(program: Program, *, of_shell: bool) -> _Fault | None:
 
 
 def _shebang(program: Program) -> _Fault | None:
-    if program.shebang is None or (program.interpreter and program.interpreter.path):
+    interpreter = program.interpreter
+    if program.shebang is None or (interpreter and interpreter.path and interpreter.executable):
         return None
-    name = program.interpreter.word if program.interpreter and program.interpreter.word else program.shebang.strip()
+    if interpreter and interpreter.path:
+        seen = f"{program.path} begins with #!{program.shebang.strip()}, and {interpreter.path} is not executable"
+        return _Fault(
+            seen, f"RUN chmod +x {interpreter.path}", cloud_words.NOT_PERMITTED.format(word=program.path), 126
+        )
+    name = interpreter.word if interpreter and interpreter.word else program.shebang.strip()
     return _Fault(
         f"{program.path} begins with #!{program.shebang.strip()}, and {name or 'nothing'} is not in the image",
         f"install {name}, or let {program.path} begin with a program that is there",

@@ -17,6 +17,7 @@ _WRAPPERS = (*INITS, "dumb-init", "catatonit")
 _INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|Rscript|bash|sh|dash|ash|ksh|zsh)[\d.]*")
 _GIVES_CODE = re.compile(r"-[a-z]*c[a-z]*")  # of a shell: -c, -lc, -ec
 _CHANGES_PATH = re.compile(r"\bPATH=|\bactivate\b|\bconda\b|\bmodule load\b|^\s*(?:source|\.)\s", re.MULTILINE)
+_SPLITS = re.compile(r"\s*-(?:\w*S|-split-string)")  # of env; what else begins with - is no program's name
 _FORMS = {"train": r"(?<![a-z])train", "serve": r"(?<![a-z])serv(?:e(?!r)|ing)"}
 _USES_ARGUMENTS = re.compile(r"\$\{?[@*0-9]")
 _WITH_VALUE = ("-p", "-e", "-r", "-W", "-X")  # options of inits and of Python that have a word of their own
@@ -133,6 +134,8 @@ class Programs:
             return Start(word, [word], on_path, on_path=on_path, elsewhere=elsewhere)
         argv = [*self._entrypoint, word]
         words, init = _without_wrappers(argv)
+        if not self.where(argv[0]):
+            words = argv
         program = self.find(words[0])
         shell_form = _shell_command(words)
         script = None if shell_form or words == [word] else self._script(words, word)
@@ -197,6 +200,9 @@ class Programs:
         if not words:
             return Program("")
         if posixpath.basename(words[0]) == "env" and self._is_file(words[0]):
+            _, _, whole = shebang.strip().partition(words[0])
+            if len(words) > 2 and not _SPLITS.match(whole):  # the kernel hands it on as one word
+                return self.find(whole.strip())
             names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
             return self.find(names[0]) if names else self._look(words[0], words[0], depth + 1)
         return self._look(words[0], words[0], depth + 1)

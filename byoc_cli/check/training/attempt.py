@@ -224,6 +224,7 @@ def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: fl
         first_word=listener.first_word,
         last_word=listener.last_word,
         stopped=stopped,
+        hollow=bool(model) and not any((place.model / name).lstat().st_size for name in model),
         ended_at=listener.started + seconds,
         out_of_memory=ended.out_of_memory,
         host=host.name,

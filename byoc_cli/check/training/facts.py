@@ -21,7 +21,7 @@ class TrainingFacts:
     how it did without a network and with data that it cannot write to, `ran` the same where that went well, else how it
     did with a network and writable data. `model` is a folder with the model that it made, None where it made none.
     `own_data` says that the channels are the user's; otherwise it had one small file of numbers.
-    `named` are hyperparameters that its source speaks of, with their defaults.
+    `named` are hyperparameters that its `source` speaks of, with their defaults.
     """
 
     image: ImageFacts
@@ -34,6 +34,7 @@ class TrainingFacts:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def again(self, name: str, timeout: float, **more: Any) -> Wanted:
         """How it is run once more: as the good run went well, but for what is given."""

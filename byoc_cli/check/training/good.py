@@ -16,7 +16,7 @@ from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
 
-_RELAXED = {"T-59", "T-74", causes.CHANNEL}
+_RELAXED = {"T-59", "T-74", causes.CHANNEL, causes.ELSEWHERE}
 """What may be another way with a network and writable data."""
 _OF_A_SHELL = {2, 126, 127}  # what a shell or env ends with that finds no program
 _NOT_EXECUTED = re.compile(r"^exec /\S+: (?:exec format error|no such file or directory)$", re.MULTILINE)
@@ -49,6 +49,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
         hyperparameters=runs.given,
         named=runs.named,
         metrics=runs.job.metrics,
+        source=runs.source,
     )
 
 
@@ -58,11 +59,12 @@ class _Runs:
     def __init__(self, bench: Bench, image: ImageFacts) -> None:
         self.job = job_of(bench)
         self.given = self.job.hyperparameters
-        self.named = sources.hyperparameters(bench, image)
+        texts = list(sources.texts(bench, image))
+        self.named = sources.hyperparameters(texts, image)
         self.last = ""
+        self.source = "\n".join(texts)
         self._bench = bench
-        self._source = "\n".join(sources.own(image).values())
-        self._makes_variables = image.toolkit != "" or bool(_MAKES_VARIABLES.search(self._source))
+        self._makes_variables = image.toolkit != "" or bool(_MAKES_VARIABLES.search(self.source))
 
     def run(self, name: str, *, isolated: bool = False, read_only: bool = False) -> Ran:
         """Run it as it is called."""
@@ -77,7 +79,7 @@ class _Runs:
             return None
         names = [channel.name for channel in self.job.channels]
         found = causes.cause(ran, channels=names, strings=bool(self.given))
-        found = found or causes.missing_variable(ran.log, self._source)
+        found = found or causes.missing_variable(ran.log, self.source)
         return causes.of_what_was_not_given(found) if found and self._makes_variables else found
 
     def lacks_hyperparameters(self, ran: Ran) -> bool:

@@ -16,6 +16,11 @@ _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", path
 _BUFFERED_SECONDS = 3.0
 _NOT_PERMITTED, _NOT_FOUND = 126, 127
 _NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:(?:command |executable file )?not found|No such file)""")
+_NO_COMMAND = re.compile(  # argparse, click, cobra, clap
+    r"""(?i)(?:invalid choice:|no such (?:sub)?command|(?:unknown|unrecognized|invalid|unexpected)"""
+    r""" (?:(?:sub)?command|argument|option|mode|action|task)s?:?)\W{0,3}train\b"""
+)
+_SERVES = re.compile(r"(?i)\b(?:listening|running|serving|started|ready)\b.*\b8080\b")
 _COMPLAINS = re.compile(
     r"(?i)error|exce(?:pt|ed)|fail|fatal|can(?:no|')t|could not|usage|invalid|not found|no such|missing"
 )
@@ -45,7 +50,26 @@ def starts(facts: TrainingFacts) -> Verdict:
     line = next((line.strip() for line in facts.ran.log.splitlines() if _NO_TRAIN.search(line)), "")
     if facts.ran.code == _NOT_FOUND and line:
         return failed(line, cloud=cloud_words.cannot_start(["train"], line, _NOT_FOUND))
+    if facts.ran.failed and (line := _does_not_know(facts)):
+        return failed(line, _TAKES, facts.ran.cloud)
+    if facts.ran.stopped and not facts.ran.model and (line := _first(_SERVES, facts.ran.log)):
+        return failed(f"with the word `train` it serves, and does not end: {line}", _TAKES, facts.ran.cloud)
     return passed("it was started")
+
+
+_TAKES = "let ENTRYPOINT's program look at its first argument: `train` or `serve`"
+
+
+def _first(pattern: re.Pattern[str], log: str) -> str:
+    return next((line.strip()[:200] for line in log.splitlines() if pattern.search(line)), "")
+
+
+def _does_not_know(facts: TrainingFacts) -> str:
+    """The line that tells that a program does not know the word: it says so, or shows a usage without it."""
+    log = facts.ran.log
+    usage = _first(re.compile(r"(?i)^\W*usage\b"), log)
+    shown = usage if facts.image.train.by_entrypoint and not re.search(r"\btrain\b", log) else ""
+    return _first(_NO_COMMAND, log) or shown
 
 
 @good(
@@ -59,6 +83,11 @@ def layout(facts: TrainingFacts) -> Verdict:
     if cause := facts.cause("T-11"):
         if cause.name.startswith("/"):
             return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
+        if re.match(r"ip-|eth|no |interface", cause.name):
+            fix = f"read current_host and network_interface_name of {paths.CONFIG}/{paths.RESOURCE_CONFIG_FILE}"
+            return failed(
+                f"{cause.line}\nneither a host's name nor an interface can be known beforehand", fix, facts.ran.cloud
+            )
         fix = "read the keys that are needed, as they are spelled (current_host), and pass over the others"
         return failed(f"{cause.line}\nthe files in {paths.CONFIG} have other keys", fix, facts.ran.cloud)
     return _without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
@@ -87,7 +116,7 @@ def resource_config(facts: TrainingFacts) -> Verdict:
     """The log tells, or the source of `train` speaks of nothing else."""
     if cause := facts.cause("T-14"):
         return failed(f"{cause.line}\nthe file is resourceconfig.json", cloud=facts.ran.cloud)
-    text = facts.image.train.on_path.text + facts.image.train.text
+    text = facts.image.train.on_path.text + facts.image.train.text + facts.source
     if "resourceConfig.json" in text and paths.RESOURCE_CONFIG_FILE not in text:
         return warned("the source of `train` speaks of resourceConfig.json only, which is never there")
     return _without_fault(facts, "it missed no resourceConfig.json")
@@ -145,7 +174,7 @@ def _ended_with_0(facts: TrainingFacts) -> Verdict:
     ran = facts.ran
     if ran.failure and ran.failure.strip():
         return failed(f"exit code 0, and a failure file: {ran.failure.strip().splitlines()[0]}", cloud=_COMPLETED)
-    complaint = "" if ran.model else causes.complaint(ran.log)
+    complaint = "" if ran.model and not ran.hollow else causes.complaint(ran.log)
     if complaint:
         return failed(f"exit code 0 and no model, after: {complaint}", cloud=_COMPLETED)
     return passed(f"exit code 0 after {ran.seconds:.1f} s")
@@ -156,7 +185,8 @@ _COMPLETED = "TrainingJobStatus: Completed, with an empty model.tar.gz"
 
 def _failed_by_itself(facts: TrainingFacts) -> Verdict:
     ran = facts.ran
-    itself = facts.cause(causes.ITSELF)
+    elsewhere = facts.cause(causes.ELSEWHERE)
+    itself = facts.cause(causes.ITSELF) or (elsewhere if elsewhere and elsewhere.line in ran.log else None)
     if itself:
         return failed(f"{itself.line}\n{ran.end}", "install what is missing, or correct the source", ran.cloud)
     if ran.code in {_NOT_PERMITTED, _NOT_FOUND}:  # a shell's word for a program, whatever the data
@@ -177,6 +207,11 @@ def _failed_by_itself(facts: TrainingFacts) -> Verdict:
 def model(facts: TrainingFacts) -> Verdict:
     """A job that completes without one is of no use."""
     ran = facts.ran
+    if ran.completed and ran.hollow:
+        return failed(f"exit code 0, and in {paths.MODEL} {', '.join(ran.model[:3])}: 0 bytes", cloud=_COMPLETED)
+    if "model.tar.gz" in ran.model:
+        seen = f"{paths.MODEL}/model.tar.gz is packed once more: `serve` finds an archive, not the model"
+        return warned(seen, f"write the model's files to {paths.MODEL}; SageMaker packs them")
     if ran.model:
         more = f" and {len(ran.model) - 3} more" if len(ran.model) > 3 else ""
         return passed(", ".join(ran.model[:3]) + more)

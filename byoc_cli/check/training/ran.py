@@ -17,9 +17,9 @@ class Ran:
     `code` is None where the engine could not start it, and `refused` says why. `stopped` tells that it was told to end,
     or killed, because it took too long. `failure` is what it wrote to /opt/ml/output/failure, None for no such file;
     `model`, `output`, `checkpoints` are the names below these folders, `links` the lines about symbolic links in the
-    model. `first_word` and `last_word` are when it printed, in seconds after the start, `ended_at` when it ended, on
-    the monotonic clock. `elsewhere` are files that it made
-    outside of /opt/ml, which no job keeps.
+    model, which is `hollow` if all its files are empty. `first_word` and `last_word` are when it printed, in seconds
+    after the start, `ended_at` when it ended, on the monotonic clock. `elsewhere` are files that it made outside of
+    /opt/ml, which no job keeps.
     """
 
     code: int | None = 0
@@ -34,6 +34,7 @@ class Ran:
     first_word: float | None = None
     last_word: float = 0.0
     stopped: bool = False
+    hollow: bool = False
     ended_at: float = 0.0
     out_of_memory: bool = False
     refused: str = ""

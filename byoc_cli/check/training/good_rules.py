@@ -293,7 +293,8 @@ def prints(facts: TrainingFacts) -> Verdict:
     first = ran.first_word or 0.0
     # All at once, and not much later it ended.
     late = first > _BUFFERED_SECONDS and ran.last_word - first < 0.1 * first and ran.seconds < 2 * first
-    python = re.search(r"python", facts.image.train.on_path.shebang or facts.image.train.program.path)
+    start = facts.image.train  # a shell script may start it
+    python = re.search(r"\bpython", f"{start.on_path.shebang or ''} {start.program.path} {start.on_path.text}")
     buffered = late and len(lines) > 2 and python and not facts.image.image.config.environment.get("PYTHONUNBUFFERED")
     if buffered:
         return warned(

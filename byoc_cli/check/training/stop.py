@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from byoc_cli.check.bench import Bench
@@ -109,13 +109,14 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     if reason := why_not(good):
         return StopFacts(good, reason)
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
-    longer = sources.longer(good.hyperparameters, good.named) if short else {}
-    slowed = short and not longer
-    given = longer or good.hyperparameters
-    cpus = _SHORT_CPUS if slowed else 0
-    wanted = good.again("stop", bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
-    for name, share in (("stop", 0.5), ("stop-sooner", 0.15)):  # the good run had less of this machine, then
-        wanted = replace(wanted, name=name)
+    # The good run may have had less of this machine than the one that is to be stopped: it is over too soon, then.
+    for name, share in (("stop", 0.5), ("stop-sooner", 0.15), ("stop-longer", 0.15)):
+        short = short or (name == "stop-longer" and good.ran.completed)
+        longer = sources.longer(good.hyperparameters, good.named) if short else {}
+        slowed = short and not longer
+        given = longer or good.hyperparameters
+        cpus = _SHORT_CPUS if slowed else 0
+        wanted = good.again(name, bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
         grace = min(_GRACE, bench.order.timeout / 2)
         stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), grace, slowed=slowed)
         ran = attempt(bench, wanted, stopper)[0]

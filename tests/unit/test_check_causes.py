@@ -6,6 +6,7 @@ import pytest
 
 from byoc_cli.check.training.causes import (
     CHANNEL,
+    ELSEWHERE,
     GPU,
     ITSELF,
     Cause,
@@ -58,6 +59,15 @@ def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None
         (GPU, "RuntimeError: No CUDA GPUs are available"),
         (ITSELF, "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"),
         ("T-11", "KeyError: 'ContentType'"),
+        ("T-11", "KeyError: 'currentHost'"),
+        ("T-11", "KeyError: 'S3Uri'"),
+        ("T-11", "ValueError: 'ip-10-0-119-27.ec2.internal' is not in list"),
+        ("T-11", "OSError: no interface with this name"),
+        ("T-11", 'Device "eth1" does not exist.'),
+        ("", "KeyError: 'hosts'"),
+        ("T-22", "KeyError: 'training-manifest'"),
+        (ITSELF, "/usr/local/bin/python3: No module named trainer"),
+        (ITSELF, "/opt/env.sh: line 2: cd: $'/opt\\r': No such file or directory"),
         ("T-11", "TypeError: Config.__init__() got an unexpected keyword argument 'current_instance_type'"),
         ("", "sagemaker-training-toolkit INFO     No GPUs detected (normal if no gpus installed)"),
         (
@@ -112,6 +122,14 @@ def test_t29_what_the_toolkit_makes_of_a_channel_that_was_not_given() -> None:
     assert of_what_was_not_given(other) == other
 
 
+def test_a_file_that_is_no_matter_of_opt_ml_has_the_last_word() -> None:
+    line = "FileNotFoundError: [Errno 2] No such file or directory: '/opt/program/config.yaml'"
+    assert found(f"starting\n{line}") == ELSEWHERE
+    assert found(f"{line}\nwent on without") == ""
+    assert found("cat: /proc/driver/nvidia/version: No such file or directory") == ""
+    assert found("FileNotFoundError: [Errno 2] No such file or directory: 'train.csv'") == ""
+
+
 def test_t76_killed_by_sigbus() -> None:
     assert found("", code=135) == "T-76"
 
@@ -157,6 +175,27 @@ def test_hyperparameters_by_what_the_file_was_read_into() -> None:
     source = 'with open("/opt/ml/input/config/hyperparameters.json") as file:\n    cfg = json.load(file)\ncfg["lr"]'
     assert named(source) == {"lr": "1"}
     assert named('config = json.load(open("other.json"))\nconfig["epochs"]') == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'hp = json.load(open("/opt/ml/input/config/hyperparameters.json"))\nhp.pop("epochs", 3)',
+        'FILE = "/opt/ml/input/config/hyperparameters.json"\ndef hp(name, default): ...\nhp("epochs", 3)',
+        'DEFAULTS = {"epochs": 3, "name": "a"}\ncfg = {**DEFAULTS, **json.load(open(".../hyperparameters.json"))}',
+        (
+            "@dataclass\nclass Settings:\n    epochs: int = 3\n    name: str = ''\n\n"
+            'Settings(**json.load(open("hyperparameters.json")))'
+        ),
+    ],
+)
+def test_hyperparameters_with_their_defaults(source: str) -> None:
+    assert named(source) == {"epochs": "3"}
+
+
+def test_hyperparameters_by_a_name_of_the_file() -> None:
+    source = 'PATH = "/opt/ml/input/config/hyperparameters.json"\ncfg = json.load(open(PATH))\nn = cfg["epochs"]'
+    assert named(source) == {"epochs": "1"}
 
 
 def test_hyperparameters_that_a_script_of_the_toolkit_takes() -> None:

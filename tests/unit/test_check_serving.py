@@ -233,3 +233,54 @@ def test_a_large_request_means_the_same() -> None:
     assert large.body.startswith(b"{  "), "who reads but the beginning has half of it"
     assert json.loads(large.body) == {"a": 1}
     assert samples.large(Request(b"\x89PNG", "image/png"), 6).body == b"\x89PNG\0\0"
+
+
+def test_h15_no_request_mends_a_redirect_or_a_missing_module() -> None:
+    def tried(answer: Answer, log: str = "") -> tuple[str, str]:
+        start = Start(ready=1.0, last=FINE, log="loading\n")
+        return said("H-15", sample=None, start=start, tries=[(REQUEST, answer)], log=f"loading\n{log}")
+
+    assert tried(Answer(302))[0] == "fail"
+    assert tried(Answer(406))[0] == "fail"
+    assert tried(Answer(400))[0] == "skip"
+    assert tried(Answer(500))[0] == "skip"
+    assert tried(Answer(500), "ModuleNotFoundError: No module named 'sklearn'")[0] == "fail"
+
+
+def test_h17_json_that_is_said_to_be_html() -> None:
+    def answered(body: bytes) -> str:
+        return said("H-17", answer=replace(FINE, body=body, headers={"content-type": "text/html; charset=utf-8"}))[0]
+
+    assert answered(b'{"predictions": [1]}') == "warn"
+    assert answered(b"<html>3</html>") == "pass"
+
+
+def test_h18_of_an_empty_body_an_empty_answer_is_no_lie() -> None:
+    def answered(what: str, answer: Answer) -> str:
+        return said("H-18", bad=[Abuse(what, answer, FINE)])[0]
+
+    assert answered("an empty body", Answer(200)) == "pass"
+    assert answered("JSON that breaks off", Answer(200)) == "warn"
+    assert answered("an empty body", Answer(500)) == "warn"
+
+
+def test_h21_the_same_request_with_blanks_in_it_is_taken() -> None:
+    def answered(request: Request, answer: Answer) -> str:
+        return said("H-21", sample=request, large=[Abuse("a body of 6 MB", answer, FINE)])[0]
+
+    assert answered(Request(b'{"a": 1}', "application/json"), Answer(400)) == "fail"
+    assert answered(REQUEST, Answer(400)) == "pass", "a CSV parser may mind empty lines"
+
+
+def test_h56_more_than_100_mb_at_once() -> None:
+    def answered(body: str) -> str:
+        return said("H-56", parameters=Answer(200, body.encode()))[0]
+
+    assert answered('{"MaxConcurrentTransforms": 8, "MaxPayloadInMB": 6}') == "pass"
+    assert answered('{"MaxConcurrentTransforms": 100, "MaxPayloadInMB": 6}') == "warn"
+
+
+def test_h20_a_server_that_gives_up_sooner() -> None:
+    assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))])[0] == "skip"
+    log = "[CRITICAL] WORKER TIMEOUT (pid:9)"
+    assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))], log=log)[0] == "warn"

@@ -10,7 +10,7 @@ import pytest
 
 from byoc_cli.check.model import Verdict
 from byoc_cli.check.training.bad import BadFacts
-from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, Cause
+from byoc_cli.check.training.causes import CHANNEL, ELSEWHERE, GPU, ITSELF, Cause
 from byoc_cli.check.training.hosts import HostsFacts
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.signals import Process, first_process
@@ -366,3 +366,69 @@ def test_the_signals_of_the_first_process(tmp_path: Path) -> None:
     assert looked(NSpid="42") is None, "it is in no container"
     assert looked(NSpid="42\t7") is None, "it is another process"
     assert first_process(0, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "main.py: error: argument mode: invalid choice: 'train' (choose from 'fit', 'api')",
+        "Error: No such command 'train'.",
+        'Error: unknown command "train" for "tool"',
+    ],
+)
+def test_t01_a_program_that_does_not_know_the_word(log: str) -> None:
+    verdict = failing("T-01", log=log)
+    assert (verdict.result, log in verdict.seen) == ("fail", True)
+
+
+def test_t01_a_usage_without_the_word() -> None:
+    known = facts(train=start("train", by_entrypoint=True))
+    assert failing("T-01", image=known, log="usage: fit|api").result == "fail"
+    assert failing("T-01", image=known, log="usage: train.py --data DATA").result == "pass"
+    assert failing("T-01", log="usage: fit|api").result == "pass", "there is no ENTRYPOINT"
+
+
+def test_t01_a_server_in_the_place_of_a_training() -> None:
+    log = "[INFO] Listening at: http://0.0.0.0:8080 (1)"
+    assert good("T-01", code=137, stopped=True, model=[], log=log).result == "fail"
+    assert good("T-01", code=137, stopped=True, model=["a"], log=log).result == "pass"
+    assert good("T-01", code=137, stopped=True, model=[], log="TensorBoard running at 6006").result == "pass"
+
+
+def test_t31_a_file_of_its_own_is_not_there() -> None:
+    cause = Cause(ELSEWHERE, "cat: /opt/a.yaml: No such file or directory", "/opt/a.yaml")
+    assert failing("T-31", cause, log=f"starting\n{cause.line}").result == "fail"
+    assert failing("T-31", cause, log="with a network it was something else").result == "skip"
+
+
+def test_t31_a_traceback_and_a_model_is_a_warning() -> None:
+    log = "Traceback (most recent call last):\n  File\nValueError: no JSON"
+    assert bad("T-31", code=0, log=log, failure=None, model=["model.json"]).result == "warn"
+    assert bad("T-31", code=0, log=log, failure=None, model=["model.json"], hollow=True).result != "skip"
+    assert bad("T-31", code=0, log="WARNING: took the defaults", failure=None, model=["model.json"]).result == "skip"
+
+
+def test_t32_words_that_say_nothing() -> None:
+    assert bad("T-32", failure="Training failed.").result == "warn"
+    assert bad("T-32", failure="Unknown error").result == "warn"
+    assert bad("T-32", failure="Training failed: no JSON").result == "pass"
+
+
+def test_t32_a_log_before_the_cause() -> None:
+    assert bad("T-32", failure="INFO a row\n" * 200 + "ValueError: no JSON").result == "warn"
+    assert bad("T-32", failure="ValueError: no JSON\n" + "INFO a row\n" * 200).result == "pass"
+
+
+def test_t45_a_model_of_nothing() -> None:
+    assert good("T-45", hollow=True).result == "fail"
+    assert good("T-45", model=["model.tar.gz"]).result == "warn"
+
+
+def test_t69_a_shell_that_starts_python_buffers_too() -> None:
+    def printed(text: str) -> str:
+        program = replace(script("train", text), shebang="/bin/sh")
+        image = facts(train=start("train", program=program, on_path=program))
+        return good("T-69", image=image, log="a\nb\nc", first_word=5.0, last_word=5.1, seconds=5.2).result
+
+    assert printed("exec python3 /opt/train.py") == "warn"
+    assert printed("exec /opt/train") == "pass"

@@ -11,6 +11,7 @@ from byoc_cli.check.hosting.facts import Abuse, ServingFacts, Stop
 from byoc_cli.check.hosting.serve import asked
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static.programs import SHELLS
+from byoc_cli.check.training.signals import NO_HANDLER
 from byoc_cli.contract import cloud_words, hosting
 
 _TOO_LARGE_WORDS = re.compile(r"(?i)too (?:large|big)|entity too|exceed|maximum (?:request|content|body)")
@@ -134,8 +135,7 @@ def _killed(stop: Stop) -> Verdict:
         if process.ignores:
             return failed(f"PID 1 ({process.command}) ignores SIGTERM", cloud=cloud)
         return warned(
-            f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1\n"
-            f"it was still running {stop.waited:.0f} s after SIGTERM",
+            f"PID 1 ({process.command}) has {NO_HANDLER}\nit was still running {stop.waited:.0f} s after SIGTERM",
             fix,
             cloud,
         )

@@ -14,6 +14,7 @@ from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import batch, capabilities, hosting
 
 _SLOW_SECONDS = 30.0
+_GAVE_UP = re.compile(r"WORKER TIMEOUT|HARAKIRI|upstream timed out")  # gunicorn, uWSGI, nginx
 _STRATEGIES = ("SINGLE_RECORD", "MULTI_RECORD")
 # No such place, somewhere else, not without a key, not with Accept: */*.
 _NOT_FOR_US = {404, 405, 501, 301, 302, 303, 307, 308, 401, 403, 406}
@@ -104,9 +105,12 @@ def latency(facts: ServingFacts) -> Verdict:
         return failed(slowest.told, cloud=hosting.timeout_error())
     if slowest.seconds > _SLOW_SECONDS:
         return warned(f"it took {slowest.seconds:.0f} s", cloud=hosting.timeout_error())
-    if not facts.sample:
-        return skipped(_ASK_FOR_SAMPLE)
-    return passed(f"{1e3 * facts.answer.seconds:.0f} ms")
+    if facts.sample:
+        return passed(f"{1e3 * facts.answer.seconds:.0f} ms")
+    gave_up = next((line.strip() for line in facts.log.splitlines() if _GAVE_UP.search(line)), "")
+    if gave_up:
+        return warned(f"its own server gave up sooner: {gave_up[:200]}", "gunicorn --timeout 60", _error(slowest))
+    return skipped(_ASK_FOR_SAMPLE)
 
 
 @asked(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+NO_HANDLER = "no handler of SIGTERM, and without one the kernel keeps it from PID 1"
 _BIT = 1 << (signal.SIGTERM - 1)
 
 
@@ -27,6 +28,12 @@ class Process:
     def name(self) -> str:
         """Its program, without the folder."""
         return (self.command.split() or [""])[0].rpartition("/")[2]
+
+    @property
+    def script(self) -> str:
+        """What an interpreter runs, else its program."""
+        words = [word for word in self.command.split()[1:] if not word.startswith("-")]
+        return words[0] if words and re.match(r"python|perl|ruby|node|Rscript", self.name) else self.name
 
 
 def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:

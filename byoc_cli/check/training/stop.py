@@ -19,7 +19,7 @@ from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import Process, first_process
+from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process
 from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
@@ -191,12 +191,13 @@ def _ended_before(facts: StopFacts) -> str:
 def _ignores(facts: StopFacts, process: Process) -> Verdict:
     if not facts.asked and (facts.looks < _ENOUGH_LOOKS or _may_handle(facts.good.image, process)):
         return skipped(_ended_before(facts))
-    fix = f"signal.signal(signal.SIGTERM, handler) early in {process.name or '`train`'}"
+    fix = f"signal.signal(signal.SIGTERM, handler) early in {process.script or '`train`'}"
     if process.name in SHELLS:
         fix = "start the program with exec, so that it is PID 1: exec python train.py; and let it handle SIGTERM"
     killed = f"\nit was still running {facts.seconds:.0f} s after SIGTERM" if facts.asked and facts.killed else ""
+    why = "ignores SIGTERM" if process.ignores else f"has {NO_HANDLER}"
     return warned(
-        f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1{killed}",
+        f"PID 1 ({process.command}) {why}{killed}",
         fix,
         cloud_words.killed_while_stopping(),
     )

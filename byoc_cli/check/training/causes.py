@@ -37,7 +37,7 @@ _NETWORK = (
     r"|EAI_AGAIN|Could not connect to the endpoint|NoCredentialsError|Unable to locate credentials|URLError"
     r"|No matching distribution found|Temporary failure resolving|unable to resolve host|no such host|dial tcp"
     r"|Could not find a version that satisfies|Failed to connect to |UnknownHostException|NoRegionError"
-    r"|server misbehaving|failed to lookup address"
+    r"|server misbehaving|failed to lookup address|^(?:TimeoutError|socket\.timeout|OSError): .*timed out"
 )
 _STRINGS = (
     r"'str' object cannot be interpreted as an integer|can only concatenate str"
@@ -95,7 +95,7 @@ _ITSELF = (
     # Windows line ends in a file that a shell reads.
     r"|\$'[^']*\\r'"
 )
-_ELSEWHERE = re.compile(rf"[ '\"\u2018](/(?!{paths.ROOT[1:]}\b|tmp\b|proc\b|sys\b|dev\b)[\w./-]+)")
+_ELSEWHERE = re.compile(rf"[ '\"\u2018](/(?!{paths.ROOT[1:]}/(?!code\b)|tmp\b|proc\b|sys\b|dev\b)[\w./-]+)")
 
 
 def cause(ran: Ran, *, channels: Collection[str] = (), strings: bool = False) -> Cause | None:

@@ -30,15 +30,14 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     if reason := start_rules.no_use(image, image.train) or bench.order.no_training:
         return TrainingFacts(image, reason)
     runs = _Runs(bench, image)
-    strict = ran = runs.run("good", isolated=True, read_only=True)
+    strict = runs.run("good", isolated=True, read_only=True)
     if _cannot_be_executed(image, strict):
         return TrainingFacts(image, "`train` cannot be executed (I-06)")
     if runs.lacks_hyperparameters(strict):
         runs.given = runs.named
-        strict = ran = runs.run("good-named", isolated=True, read_only=True)
-    if _may_go_better(strict, runs.cause(strict)):
-        ran = runs.run("good-again")
-    found = dict.fromkeys(each for each in map(runs.cause, (strict, ran)) if each)
+        strict = runs.run("good-named", isolated=True, read_only=True)
+    ran, known = _again(runs, strict)
+    found = dict.fromkeys(each for each in (known, *map(runs.cause, (strict, ran))) if each)
     return TrainingFacts(
         image,
         causes=list(found),
@@ -86,6 +85,19 @@ class _Runs:
         """Whether it had none, and wants one that its source names."""
         wanted = re.search(r"KeyError: '([\w.-]+)'", ran.log)
         return bool(ran.failed and not self.given and wanted and wanted[1] in self.named)
+
+
+def _again(runs: _Runs, strict: Ran) -> tuple[Ran, causes.Cause | None]:
+    """Let it have what it may lack: (how it ended, what the first failure is put down to).
+
+    Where its words tell nothing, data that it can write to comes first, and alone.
+    """
+    known = runs.cause(strict)
+    if strict.failed and not strict.refused and not known:
+        ran = runs.run("good-writable", isolated=True)
+        if ran.completed:
+            return ran, causes.Cause("T-59", strict.end)
+    return (runs.run("good-again") if _may_go_better(strict, known) else strict), known
 
 
 def _cannot_be_executed(image: ImageFacts, ran: Ran) -> bool:

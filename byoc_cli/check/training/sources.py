@@ -33,7 +33,7 @@ _BY_FUNCTION = re.compile(
     r"""\b\w*(?:hp|[Pp]aram)\w*\(\s*["']([A-Za-z][\w.-]*)["']\s*,\s*["']?(-?\d+(?:\.\d+)?)["']?\s*\)"""
 )
 # Defaults that what was read is laid over: {"epochs": 10}, and `epochs: int = 10` of a dataclass.
-_LAID_OVER = re.compile(r"\*\*|\.update\(")
+_DICT = re.compile(r"(\w+)\s*(?::[^=\n]+)?=\s*\{([^{}]*)\}")
 _IN_DICT = re.compile(r"""["']([A-Za-z][\w.-]*)["']\s*:\s*(-?\d+(?:\.\d+)?)\s*[,}]""")
 _IN_CLASS = re.compile(r"^[ \t]+(\w+)\s*:\s*(?:int|float)\s*=\s*(-?\d+(?:\.\d+)?)\s*$", re.MULTILINE)
 _FILE = re.compile(r"^[ \t]*(\w+)[ \t]*=(?!=).*\bhyperparameters\.json\b", re.MULTILINE)
@@ -64,9 +64,8 @@ def named(source: str, *, arguments: bool = False) -> dict[str, str]:
             found.setdefault(name, default)
     more = _BY_FUNCTION.findall(plain)
     more += _ARGUMENT.findall(plain) if arguments else []
-    if "hyperparameters" in plain and _LAID_OVER.search(plain):
-        more += _IN_DICT.findall(plain)
-        more += _IN_CLASS.findall(plain) if "@dataclass" in plain or ".dataclass" in plain else []
+    if "hyperparameters" in plain:
+        more += _defaults(plain)
     for name, default in more:
         found.setdefault(name, default)
     for owner in dict.fromkeys(name for names in _OWNER.findall(plain) for name in names if name):
@@ -75,6 +74,15 @@ def named(source: str, *, arguments: bool = False) -> dict[str, str]:
     for name in [*(name for name, _ in _LOOKED_FOR.findall(plain)), *_NEEDED.findall(plain)]:
         found.setdefault(name, "1")
     return found
+
+
+def _defaults(plain: str) -> list[tuple[str, str]]:
+    """Find what the hyperparameters are laid over: a dictionary, the fields of a dataclass."""
+    found: list[tuple[str, str]] = []
+    for name, body in _DICT.findall(plain):
+        if "**" in body or re.search(rf"\*\*{name}\b|\bdict\({name}\b|\b{name}\.(?:copy|update)\(", plain):
+            found += _IN_DICT.findall(body + ",")
+    return found + (_IN_CLASS.findall(plain) if "dataclass" in plain and "(**" in plain else [])
 
 
 def longer(given: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:

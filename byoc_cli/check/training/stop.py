@@ -28,6 +28,7 @@ from byoc_cli.local.training.execution import Execution
 _LOOK_SECONDS = 0.02
 _WORDLESS_SECONDS = 5.0  # it is running, though it says nothing
 _SETTLE_SECONDS = 2.0
+_HANDLER_SECONDS = 10.0  # of one whose source speaks of signals: a busy machine may be slow
 _MIDDLE_SECONDS = 15.0  # at most so long for the middle of a training
 _SHORT_SECONDS = 3.0
 _SHORT_CPUS = 0.02
@@ -36,6 +37,7 @@ _KILLED = 137
 _BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
 _GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
+_SIGNALS = re.compile(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b")
 _COUNTER = re.compile(r"(?i)\b(?:epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
 _GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b")
 _RESUMED_SECONDS = 3.0  # after its first word it has read its checkpoints
@@ -66,11 +68,12 @@ class StopFacts:
 class _Stopper:
     """Watches the first process, and sends SIGTERM in the middle of the training."""
 
-    def __init__(self, middle: float, grace: float, *, slowed: bool) -> None:
+    def __init__(self, middle: float, settle: float, grace: float, *, slowed: bool) -> None:
         self.process: Process | None = None
         self.looks = 0
         self.asked_at = 0.0
         self._middle = middle
+        self._settle = settle
         self._grace = grace
         self._slowed = slowed
 
@@ -100,7 +103,7 @@ class _Stopper:
         takes = bool(self.process and self.process.takes)
         if self._slowed:  # it is over soon: until then a handler may come
             return takes
-        return elapsed > self._middle and (takes or elapsed - (listener.first_word or 0) > _SETTLE_SECONDS)
+        return elapsed > self._middle and (takes or elapsed - (listener.first_word or 0) > self._settle)
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
@@ -109,6 +112,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     if reason := why_not(good):
         return StopFacts(good, reason)
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
+    settle = _HANDLER_SECONDS if _SIGNALS.search("\n".join(sources.own(good.image).values())) else _SETTLE_SECONDS
     # The good run may have had less of this machine than the one that is to be stopped: it is over too soon, then.
     for name, share in (("stop", 0.5), ("stop-sooner", 0.15), ("stop-longer", 0.15)):
         short = short or (name == "stop-longer" and good.ran.completed)
@@ -118,7 +122,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
         cpus = _SHORT_CPUS if slowed else 0
         wanted = good.again(name, bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
         grace = min(_GRACE, bench.order.timeout / 2)
-        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), grace, slowed=slowed)
+        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), settle, grace, slowed=slowed)
         ran = attempt(bench, wanted, stopper)[0]
         if stopper.asked_at or slowed or ran.code:
             break
@@ -206,7 +210,7 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
 def _may_handle(image: ImageFacts, process: Process) -> bool:
     """Whether it may have had a handler for too short a time to be seen: its source speaks of it, or is not known."""
     text = next((text for path, text in sources.own(image).items() if path in process.command.split()), None)
-    return text is None or bool(re.search(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b", text))
+    return text is None or bool(_SIGNALS.search(text))
 
 
 @stop("T-41", "it saves its model when it is stopped", f"let the handler of SIGTERM save to {paths.MODEL}")

@@ -65,7 +65,8 @@ OTHER_MUTANTS = (
                 edited(SERVE, '("0.0.0.0", PORT)', '("::", PORT)').content,
                 "    request_queue_size = 128\n",
                 "    request_queue_size = 128\n    address_family = 10\n\n"
-                "    def server_bind(self):\n        self.socket.setsockopt(41, 26, 1)\n        super().server_bind()\n",
+                "    def server_bind(self):\n        self.socket.setsockopt(41, 26, 1)  # only IPv6\n"
+                "        super().server_bind()\n",
             )
         },
     ),

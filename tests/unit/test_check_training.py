@@ -13,7 +13,7 @@ from byoc_cli.check.training.bad import BadFacts
 from byoc_cli.check.training.causes import CHANNEL, ELSEWHERE, GPU, ITSELF, Cause
 from byoc_cli.check.training.hosts import HostsFacts
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import Process, first_process
+from byoc_cli.check.training.signals import Process, first_process, is_starting
 from byoc_cli.check.training.stop import StopFacts
 from byoc_cli.check.training.strings import StringsFacts
 from tests.unit.check_world import facts, judged, script, start, trained
@@ -405,6 +405,7 @@ def test_t31_a_traceback_and_a_model_is_a_warning() -> None:
     log = "Traceback (most recent call last):\n  File\nValueError: no JSON"
     assert bad("T-31", code=0, log=log, failure=None, model=["model.json"]).result == "warn"
     assert bad("T-31", code=0, log=log, failure=None, model=["model.json"], hollow=True).result != "skip"
+    assert bad("T-31", code=0, log=f"{log}\nepoch=2", failure=None, model=["a"]).result == "skip", "it went on"
     assert bad("T-31", code=0, log="WARNING: took the defaults", failure=None, model=["model.json"]).result == "skip"
 
 
@@ -432,3 +433,12 @@ def test_t69_a_shell_that_starts_python_buffers_too() -> None:
 
     assert printed("exec python3 /opt/train.py") == "warn"
     assert printed("exec /opt/train") == "pass"
+
+
+def test_the_engine_s_own_process_is_not_the_image_s(tmp_path: Path) -> None:
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "status").write_text("NSpid:\t42\t1\nSigBlk:\t0\nSigCgt:\tffffffff\nSigIgn:\t0\n")
+    (tmp_path / "42" / "cmdline").write_bytes(b"runc\0init\0")
+    assert (first_process(42, tmp_path), is_starting(42, tmp_path)) == (None, True)
+    (tmp_path / "42" / "cmdline").write_bytes(b"train\0")
+    assert (first_process(42, tmp_path) is None, is_starting(42, tmp_path)) == (False, False)

@@ -86,7 +86,7 @@ def exit_code(facts: BadFacts) -> Verdict:
         return passed(f"exit code {ran.code}, with {facts.what}")
     if hidden := _hides(facts):
         seen, cloud = f"with {facts.what}: {hidden}\nand then exit code 0", "TrainingJobStatus: Completed"
-        # It may have gone on for good reason: with its defaults, without a row.
+        # With a model it may have gone on for good reason.
         return (
             warned(f"{seen}, with a model", cloud=cloud) if ran.model and not _told(ran) else failed(seen, cloud=cloud)
         )
@@ -102,8 +102,18 @@ def _hides(facts: BadFacts) -> str:
         return f"a failure file: {told.splitlines()[0][:200]}"
     said = causes.complaint(ran.log, facts.good.ran.log)
     if ran.model and not ran.hollow:
-        return said[:200] if _TRACEBACK in ran.log and _TRACEBACK not in facts.good.ran.log else ""
+        broke_off = _TRACEBACK in ran.log and _TRACEBACK not in facts.good.ran.log and not _went_on(facts)
+        return said[:200] if broke_off else ""
     return said[:200] or _no_model(facts)
+
+
+def _went_on(facts: BadFacts) -> bool:
+    """Whether it said after its traceback what it says when all goes well, most of it: it trained with defaults."""
+    after, well = (
+        {re.sub(r"\d+", "0", line.strip()) for line in log.splitlines()}
+        for log in (facts.ran.log.rpartition(_TRACEBACK)[2], facts.good.ran.log)
+    )
+    return 2 * len(well & after) >= len(well)
 
 
 def _told(ran: Ran) -> str:

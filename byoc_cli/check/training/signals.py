@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NO_HANDLER = "no handler of SIGTERM, and without one the kernel keeps it from PID 1"
+STARTING = "runc init"
+"""What PID 1 is before it becomes the image's program."""
 _BIT = 1 << (signal.SIGTERM - 1)
 
 
@@ -42,12 +44,23 @@ def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
         status = (proc / str(pid) / "status").read_text()
         if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
             caught, blocked, ignored = (int(_field(status, name) or "0", 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
-            command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            if not command:  # it has ended
+            command = _command(pid, proc)
+            if not command or command == STARTING:  # it has ended, or it is not there yet
                 return None
             # What is blocked is waited for, as inits do it.
             return Process(command, bool((caught | blocked) & _BIT), bool(ignored & _BIT))
     return None
+
+
+def is_starting(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the container's first process is not the image's program yet."""
+    with suppress(OSError):
+        return _command(pid, proc) == STARTING
+    return False
+
+
+def _command(pid: int, proc: Path) -> str:
+    return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def _field(status: str, name: str) -> str:

@@ -19,7 +19,7 @@ from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process
+from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process, is_starting
 from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
@@ -82,7 +82,8 @@ class _Stopper:
             spoken = listener.first_word is not None
             if not spoken and time.monotonic() - listener.started < _WORDLESS_SECONDS:
                 continue  # until then it may be the engine's own process
-            self._look(container)
+            if not self._look(container):
+                continue
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
                 takes = self.process is None or self.process.takes
@@ -90,13 +91,17 @@ class _Stopper:
                 execution.stop("stopped", "")
                 return
 
-    def _look(self, container: Container) -> None:
+    def _look(self, container: Container) -> bool:
+        """Look at the first process; whether it is the image's, as far as that is to be seen."""
         self._pid = getattr(self, "_pid", 0) or container.pid()
+        if is_starting(self._pid):
+            return False
         seen = first_process(self._pid)
         # A program that ends takes its handlers down first: what was seen is so.
         self.looks += seen is not None
         if seen and not (self.process and self.process.takes and not seen.takes):
             self.process = seen
+        return True
 
     def _is_middle(self, listener: Listener) -> bool:
         elapsed = time.monotonic() - listener.started

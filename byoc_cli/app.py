@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from byoc_cli import __version__
 from byoc_cli.commands import (
+    adopt,
     batch,
     build,
     check,
@@ -39,6 +40,7 @@ from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
+    ("adopt", adopt.adopt, adopt.EXAMPLES, "Make a byoc.toml for a container that is there already."),
     ("build", build.build, build.EXAMPLES, "Build the project's image."),
     ("check", check.check, check.EXAMPLES, "Check the image against SageMaker's contract."),
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),

@@ -1,0 +1,199 @@
+"""What the sources of `train` and `serve` lack, as far as it stands written in them.
+
+The ids, sentences and remedies are those of `byoc check`, which tries the same with a container that runs. What is
+not plain is not said: a word of it anywhere in the program's sources is enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from byoc_cli.adopt.chain import Chain, Source
+from byoc_cli.adopt.proposal import Missing
+from byoc_cli.adopt.reading import Folder, some
+from byoc_cli.check.model import Finding, Verdict, failed, warned
+from byoc_cli.check.table import STEPS
+from byoc_cli.contract import hosting, paths
+
+_TOOLKITS = re.compile(r"\bsagemaker[-_](?:training|inference|containers)|\bsagemaker_\w+_container\b|multi_model_server")
+_HANDLES = re.compile(r"SIGTERM|signal\.signal|add_signal_handler|\btrap\b|\bsignal\.Notify\b|setsignal")
+_HANDS_OVER = re.compile(r"^\s*exec\s|\bos\.exec\w+\(|^\s*(?:el)?if\b.*\bthen\s+exec\s|[;&|]\s*exec\s", re.MULTILINE)
+_OWN_HANDLER = re.compile(r"uvicorn\.run|uvicorn\.Server|gunicorn\.app|run_app\(|hypercorn|start_model_server|mlserver|bentoml")
+_STARTS = re.compile(r"\bsubprocess\b|\bPopen\b|os\.system|serve_forever|\.run\(|make_server|waitress")
+_WEB = re.compile(r"\b(?:flask|fastapi|starlette|http\.server|aiohttp|tornado|bottle|falcon|django|sanic)\b", re.IGNORECASE)
+# Of a framework that sends requests on by their path; a handler of http.server may answer them all.
+_ROUTE = r"""@\w+\.(?:route|get|post|api_route)\(|\badd_(?:url_rule|api_route|route|get|post)\("""
+_LOOPBACK = (
+    r"""\bhost\s*=\s*["'](127\.0\.0\.1|localhost)["']""",
+    r"""--host["',=\s]+(127\.0\.0\.1|localhost)\b""",
+    r"""(?:--bind|(?<![\w-])-b)["',=\s]+(127\.0\.0\.1|localhost):\d+""",
+    r"""Server\(\s*\(\s*["'](127\.0\.0\.1|localhost)["']\s*,""",
+)
+_PORTS = (
+    r"""(?:\.run|run_simple|make_server|run_app|\bserve|Config)\([^()]*?\bport\s*=\s*(\d{2,5})\b""",
+    r"""(?:gunicorn|uvicorn|flask|hypercorn|waitress-serve)\b[^\n]*?(?:--port|--bind|-b|-p)["',=\s]+[\d.]*:?(\d{4,5})\b""",
+    r"""Server\(\s*\(\s*["'][^"']*["']\s*,\s*(\d{2,5})\s*\)""",
+)
+_NUMBER = re.compile(
+    r"""^(?P<indent>\s*)(?P<name>\w+)\s*=\s*(?P<read>(?P<owner>\w+)\.get\(\s*["'](?P<key>[A-Za-z][\w.-]*)["']\s*,\s*"""
+    r"""(?P<default>-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*\))\s*(?:#.*)?$""",
+    re.MULTILINE,
+)
+_PYTHON_COMMAND = re.compile(r"^(?P<indent>\s*)(?P<command>(?:python[\d.]*|gunicorn|uvicorn|Rscript|java|node)\s[^\n&|;]*[^\s&|;])\s*$", re.MULTILINE)
+_ASTRAY = rf"""(?i:{re.escape(paths.ROOT)}/failure\b|join\(\s*\w*prefix\w*\s*,\s*["']failure["'])"""
+
+Rule = Callable[[Chain, Folder], Iterator[Missing]]
+
+
+def finding(id_: str, verdict: Verdict) -> Finding:
+    """A verdict as `byoc check` would have it."""
+    rules = [rule for step in STEPS for rule in step.rules if rule.id == id_ or id_ in rule.also]
+    exact = [rule for rule in rules if rule.id == id_]
+    return Finding((exact or rules)[0], verdict, 0.0)
+
+
+def missing(id_: str, verdict: Verdict, where: str) -> Missing:
+    """The same as a Missing; without a fix of its own it has the rule's remedy."""
+    found = finding(id_, verdict)
+    return Missing(verdict.seen, found.fix, where, found)
+
+
+def judge(train: Chain, serve: Chain, folder: Folder) -> Iterator[Missing]:
+    """Judge both programs."""
+    if train.sources:
+        for rule in (no_failure_file, failure_astray, stops_badly, numbers, outside):
+            yield from rule(train, folder)
+    if serve.sources:
+        for rule in (stops_badly, loopback, other_port, no_routes):
+            yield from rule(serve, folder)
+
+
+def no_failure_file(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """Nothing speaks of a failure file."""
+    if not re.search("failure", chain.text, re.IGNORECASE) and not _TOOLKITS.search(chain.text):
+        file = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
+        seen = f"nothing in {_named(chain)} speaks of {file}"
+        fix = f"""trap '[ $? = 0 ] || echo "train failed: see its log" > {file}' EXIT"""
+        verdict = warned(seen, fix if chain.first.language == "shell" else "")
+        yield missing("T-32", verdict, folder.name(chain.first.file, 1))
+
+
+def failure_astray(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """It is written beside /opt/ml/output, as sagify does."""
+    if found := chain.where(_ASTRAY):
+        source, match = found
+        seen = f"`{match[0].strip()}` lies outside of {paths.OUTPUT}: nobody reads it"
+        yield missing("T-34", warned(seen), folder.name(source.file, _line(source, match)))
+
+
+def stops_badly(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """PID 1 has no handler of SIGTERM: it runs on until it is killed."""
+    id_ = "H-07" if chain.word == hosting.COMMAND else "T-40"
+    first = chain.first
+    if chain.init or not first.language or _TOOLKITS.search(chain.text):
+        return
+    if first.language == "shell":
+        if _HANDLES.search(first.text) or _HANDS_OVER.search(first.text):
+            return
+        if call := _call(chain):
+            seen = f"`{call['command']}` runs below a shell without a trap, which hands on no SIGTERM"
+            yield missing(id_, warned(seen, f"exec {call['command']}"), folder.name(first.file, _line(first, call)))
+            return
+    elif _HANDLES.search(chain.text) or _HANDS_OVER.search(chain.text) or _OWN_HANDLER.search(chain.text):
+        return
+    elif id_ == "H-07" and not _STARTS.search(chain.text):
+        return
+    seen = f"nothing in {_named(chain)} handles SIGTERM, which PID 1 then ignores"
+    fix = "exec PROGRAM as its last line; or: PROGRAM & trap 'kill $!' TERM; wait $!" if first.language == "shell" else ""
+    yield missing(id_, warned(seen, fix), folder.name(first.file, 1))
+
+
+def _call(chain: Chain) -> re.Match[str] | None:
+    """The line of a shell script that runs the program, the word itself in it where there are several."""
+    calls = list(_PYTHON_COMMAND.finditer(chain.first.text))
+    own = [call for call in calls if re.search(rf"\b{chain.word}\b", call["command"])]
+    return next(iter(own or (calls if len(calls) == 1 else [])), None)
+
+
+def numbers(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """A hyperparameter has a number as its default, and nothing makes one of the text that SageMaker gives."""
+    for source in chain.sources:
+        for found in _NUMBER.finditer(source.text) if source.language == "python" else ():
+            name, owner = found["name"], found["owner"]
+            is_read = re.search(rf"^\s*{owner}\s*=.*(?:param|hp|json)", source.text, re.MULTILINE | re.IGNORECASE)
+            converted = rf"(?:int|float|bool|literal_eval|loads|Decimal|type)\w*\(\s*{name}\b|\b{name}\s*:\s*(?:int|float)"
+            if not is_read or re.search(converted, source.text) or "environ" in owner:
+                continue
+            kind = "int" if re.fullmatch(r"-?\d+", found["default"]) else "float"
+            seen = f"`{found['read']}` gives the text that was set, not a number"
+            fix = f"{name} = {kind}({found['read']})"
+            yield missing("T-12", failed(seen, fix), folder.name(source.file, _line(source, found, "name")))
+
+
+def outside(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """Nothing speaks of /opt/ml: the model goes to where nobody collects it."""
+    if paths.ROOT not in chain.text and not re.search(r"\bSM_[A-Z]+_|\$@|sys\.argv\[", chain.text) and not _TOOLKITS.search(chain.text):
+        if re.search(r"opt['\"]?\s*[,/]\s*['\"]?ml\b", chain.text):
+            return
+        seen = f"nothing in {_named(chain)} speaks of {paths.ROOT}"
+        yield missing("T-45", failed(seen), folder.name(chain.first.file, 1))
+
+
+def loopback(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """The server listens on 127.0.0.1, and no other stands before it."""
+    if "nginx" in chain.text:
+        return
+    for pattern in _LOOPBACK:
+        if found := chain.where(pattern):
+            source, match = found
+            seen = f"`{match[0].strip()}`: nobody outside of the container reaches that"
+            fix = match[0].strip().replace(match[1], "0.0.0.0")  # noqa: S104 - what the contract asks for
+            yield missing("H-12", failed(seen, fix), folder.name(source.file, _line(source, match)))
+            return
+    flask = chain.where(r"^[ \t]*app\.run\((?![^)]*\bhost\s*=)[^)]*\)")
+    if flask and re.search(r"\bflask\b", chain.text, re.IGNORECASE) and not re.search("gunicorn|waitress|uwsgi", chain.text):
+        source, match = flask
+        seen = f"`{match[0].strip()}`: Flask listens on 127.0.0.1 unless it is told otherwise"
+        fix = f'app.run(host="0.0.0.0", port={hosting.PORT})'
+        yield missing("H-12", failed(seen, fix), folder.name(source.file, _line(source, match, strip=True)))
+
+
+def other_port(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """A port is named, and it is another one than 8080."""
+    if str(hosting.PORT) in chain.text or "SAGEMAKER_BIND_TO_PORT" in chain.text or "nginx" in chain.text:
+        return
+    for pattern in _PORTS:
+        if found := chain.where(pattern):
+            source, match = found
+            seen = f"it listens on port {match[1]}"
+            place = folder.name(source.file, _line(source, match, 1))
+            yield missing("H-12", failed(seen, f"{match[1]} becomes {hosting.PORT}"), place)
+            return
+
+
+def no_routes(chain: Chain, folder: Folder) -> Iterator[Missing]:
+    """A server of the user's own, and nothing in it speaks of /ping or of /invocations."""
+    route = chain.where(_ROUTE)
+    if not route or not _WEB.search(chain.text) or _TOOLKITS.search(chain.text):
+        return
+    source, match = route
+    where, decorated = folder.name(source.file, _line(source, match)), match[0].startswith("@")
+    app = match[0][1:].partition(".")[0] if decorated else "app"
+    for id_, path, method in (("H-10", "/ping", "GET"), ("H-15", "/invocations", "POST")):
+        if path[1:] not in chain.text:
+            flask = "flask" in chain.text.lower()
+            line = f'@{app}.route("{path}", methods=["{method}"])' if flask else f'@{app}.{method.lower()}("{path}")'
+            fix = line if decorated else f"answer {method} {path}"
+            yield missing(id_, failed(f"nothing in {_named(chain)} answers {method} {path}", fix), where)
+
+
+def _named(chain: Chain) -> str:
+    return some([source.file.name for source in chain.sources])
+
+
+def _line(source: Source, match: re.Match[str], group: int | str = 0, *, strip: bool = False) -> int:
+    start = match.start(group)
+    if strip:
+        start += len(match[group]) - len(match[group].lstrip())
+    return source.text.count("\n", 0, start) + 1

@@ -84,7 +84,9 @@ def _folder(folder: Path) -> Path:
     if not folder.is_dir():
         if folder.is_file():
             parent = folder.parent
-            raise UsageError(f"{folder} is a file\nbyoc adopts a folder", hint=f"byoc adopt {parent} --dockerfile {folder}")
+            raise UsageError(
+                f"{folder} is a file\nbyoc adopts a folder", hint=f"byoc adopt {parent} --dockerfile {folder}"
+            )
         raise UsageError(f"there is no folder '{folder}'", hint="byoc adopt DIR")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise MachineError(f"{folder} cannot be read\npermission denied", hint="change its permissions")
@@ -139,8 +141,10 @@ def _looked_into(proposal: Proposal, folder: Folder) -> tuple[Proposal, list[Mis
     notes = list(proposal.notes)
     if unknown := [word for word in sketch.COMMANDS if drawn.maybe(word)]:
         words = " and ".join(f"`{word}`" for word in unknown)
-        notes.append(f"{words} may come from {drawn.stage.base or 'the base image'} or from a RUN line, which only a build shows")
-    return replace(proposal, asides=asides, notes=notes), missing
+        notes.append(
+            f"{words} may come from {drawn.stage.base or 'the base image'} or from a RUN line, which only a build shows"
+        )
+    return replace(proposal, asides=asides, notes=[*notes, *image_rules.unseen(facts)]), missing
 
 
 def _channels(proposal: Proposal, train: chain.Chain, folder: Folder) -> Iterator[Aside]:
@@ -151,7 +155,9 @@ def _channels(proposal: Proposal, train: chain.Chain, folder: Folder) -> Iterato
             name = found[1] or found[3] or found[2].lower()
             if name.lower() not in {each.lower() for each in seen} and not proposal.channels:
                 seen.add(name)
-                data = next((each for each in (f"data/{name}", "data") if (proposal.root / each).is_dir()), f"data/{name}")
+                data = next(
+                    (each for each in (f"data/{name}", "data") if (proposal.root / each).is_dir()), f"data/{name}"
+                )
                 line = source.text.count("\n", 0, found.start()) + 1
                 why = f"{folder.name(source.file, line)} reads this channel: say where its data is"
                 yield Aside("train.channels", f'{name} = "{data}"', why)

@@ -36,7 +36,12 @@ class Source:
             return "python"
         if self.path.endswith(".sh") or re.match(r"#!.*\b(?:ba|da|a|k|z)?sh\b", first):
             return "shell"
-        return ""
+        no_shebang = not first.startswith("#!")
+        return (
+            "python"
+            if no_shebang and re.search(r"^(?:import \w+|from [\w.]+ import )", self.text, re.MULTILINE)
+            else ""
+        )
 
     def line_of(self, pattern: str) -> int:
         """The line of the first match; 1 where there is none."""
@@ -79,10 +84,16 @@ def of(sketch: Sketch, facts: ImageFacts, word: str) -> Chain:
     """
     texts = _texts(sketch)
     start = facts.train if word == "train" else facts.serve
+    if start.by_entrypoint and not start.speaks_of(word) and not _has_file_of(word, texts):
+        return Chain(word)  # what ENTRYPOINT does with the word is not to be seen
     roots = [path for path in _roots(start) if path in texts]
     if not roots and word == hosting.COMMAND:
         roots = _of_command(sketch, texts)
     return Chain(word, list(_closure(roots, texts)), bool(start.init))
+
+
+def _has_file_of(word: str, texts: Mapping[str, Source]) -> bool:
+    return any(posixpath.splitext(posixpath.basename(path))[0] == word for path in texts)
 
 
 def _roots(start: Start) -> list[str]:
@@ -140,4 +151,6 @@ def _names(text: str, path: str) -> bool:
         return False
     module = posixpath.basename(folder) if stem == "__init__" else stem
     imported = {part for names in _IMPORTS.findall(text) for part in re.split(r"[.,\s]+", names)}
-    return module in imported or bool(re.search(rf"(?<![\w]){re.escape(module)}:\w|-m\s+\S*\b{re.escape(module)}\b", text))
+    return module in imported or bool(
+        re.search(rf"(?<![\w]){re.escape(module)}:\w|-m\s+\S*\b{re.escape(module)}\b", text)
+    )

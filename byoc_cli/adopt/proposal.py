@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from byoc_cli.check.model import Finding
+from byoc_cli.check.model import Finding, Result
 
-Section = Literal["", "train", "train.hyperparameters", "train.channels", "train.metrics", "predict"]
+Section = Literal["", "build.args", "train", "train.hyperparameters", "train.channels", "train.metrics", "predict"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,22 @@ class Aside:
 
 @dataclass(frozen=True)
 class Missing:
-    """What the contract still misses. `rule` is a finding of a rule of `byoc check`; without one the build would fail,
-    or put something into the image that nobody wants there.
+    """What the contract still misses: a finding of a rule of `byoc check`; without one it is about the build.
 
-    `seen` is the evidence, `fix` the lines to add, `where` is `file:line`.
+    `seen` is the evidence, `fix` the lines to add, `where` is `file:line`; `blocks` means that there is no image as
+    long as it is so.
     """
 
     seen: str
     fix: str
     where: str = ""
     finding: Finding | None = None
+    blocks: bool = False
+
+    @property
+    def result(self) -> Result:
+        """How much it weighs."""
+        return self.finding.result if self.finding else "fail" if self.blocks else "warn"
 
     @property
     def id(self) -> str:

@@ -158,7 +158,7 @@ def json_object(file: Path) -> Document:
         raise broken(file, "it is nested too deeply") from error
     if not isinstance(data, dict):
         raise broken(file, "it is no JSON object", 1)
-    found = {}
+    found: dict[tuple[str, ...], int] = {}
     for key in data:
         place = re.search(rf"{re.escape(json.dumps(key, ensure_ascii=False))}\s*:", content)
         found[(key,)] = line_at(content, place.start()) if place else 0

@@ -11,12 +11,14 @@ import posixpath
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
 from byoc_cli.adopt.stages import Copied, Stage
+from byoc_cli.check.static.facts import ImageFacts, describe
+from byoc_cli.check.static.programs import DEFAULT_PATH
 from byoc_cli.contract import hosting, training
 from byoc_cli.engine.types import FileStat, Image
 from byoc_cli.local.building import mended
@@ -38,7 +40,7 @@ _PLAIN_BASE = re.compile(
 
 @dataclass(frozen=True)
 class Sketch:
-    """An image that is not built yet: its configuration, and its files as `check` looks at them (check.static.Files)."""
+    """An image that is not built yet: its configuration, and its files as `check` looks at them (`Files`)."""
 
     stage: Stage
     architecture: str
@@ -59,6 +61,15 @@ class Sketch:
         """Where one of SageMaker's toolkits is installed: the RUN line's or a file's words; "" nowhere."""
         texts = [self.commands, *(_read(each.source) for each in self._packages())]
         return next((found[0] for text in texts if (found := _TOOLKIT.search(text))), "")
+
+    def with_folders(self, facts: ImageFacts) -> ImageFacts:
+        """Describe it once more, the folders on PATH in which `train` and `serve` lie without being found (T-01)."""
+        folders = [posixpath.dirname(start.elsewhere) for start in facts.starts if start.elsewhere in self.stage.files]
+        if not folders:
+            return facts
+        path = ":".join([*folders, self.stage.config.environment.get("PATH", DEFAULT_PATH)])
+        config = replace(self.stage.config, environment={**self.stage.config.environment, "PATH": path})
+        return describe(self, replace(self.image, config=config), self.architecture)
 
     @property
     def base_is_plain(self) -> bool:

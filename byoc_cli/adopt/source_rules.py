@@ -16,12 +16,18 @@ from byoc_cli.check.model import Finding, Verdict, failed, warned
 from byoc_cli.check.table import STEPS
 from byoc_cli.contract import hosting, paths
 
-_TOOLKITS = re.compile(r"\bsagemaker[-_](?:training|inference|containers)|\bsagemaker_\w+_container\b|multi_model_server")
+_TOOLKITS = re.compile(
+    r"\bsagemaker[-_](?:training|inference|containers)|\bsagemaker_\w+_container\b|multi_model_server"
+)
 _HANDLES = re.compile(r"SIGTERM|signal\.signal|add_signal_handler|\btrap\b|\bsignal\.Notify\b|setsignal")
 _HANDS_OVER = re.compile(r"^\s*exec\s|\bos\.exec\w+\(|^\s*(?:el)?if\b.*\bthen\s+exec\s|[;&|]\s*exec\s", re.MULTILINE)
-_OWN_HANDLER = re.compile(r"uvicorn\.run|uvicorn\.Server|gunicorn\.app|run_app\(|hypercorn|start_model_server|mlserver|bentoml")
+_OWN_HANDLER = re.compile(
+    r"uvicorn\.run|uvicorn\.Server|gunicorn\.app|run_app\(|hypercorn|start_model_server|mlserver|bentoml"
+)
 _STARTS = re.compile(r"\bsubprocess\b|\bPopen\b|os\.system|serve_forever|\.run\(|make_server|waitress")
-_WEB = re.compile(r"\b(?:flask|fastapi|starlette|http\.server|aiohttp|tornado|bottle|falcon|django|sanic)\b", re.IGNORECASE)
+_WEB = re.compile(
+    r"\b(?:flask|fastapi|starlette|http\.server|aiohttp|tornado|bottle|falcon|django|sanic)\b", re.IGNORECASE
+)
 # Of a framework that sends requests on by their path; a handler of http.server may answer them all.
 _ROUTE = r"""@\w+\.(?:route|get|post|api_route)\(|\badd_(?:url_rule|api_route|route|get|post)\("""
 _LOOPBACK = (
@@ -40,8 +46,11 @@ _NUMBER = re.compile(
     r"""(?P<default>-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*\))\s*(?:#.*)?$""",
     re.MULTILINE,
 )
-_PYTHON_COMMAND = re.compile(r"^(?P<indent>\s*)(?P<command>(?:python[\d.]*|gunicorn|uvicorn|Rscript|java|node)\s[^\n&|;]*[^\s&|;])\s*$", re.MULTILINE)
-_ASTRAY = rf"""(?i:{re.escape(paths.ROOT)}/failure\b|join\(\s*\w*prefix\w*\s*,\s*["']failure["'])"""
+_PYTHON_COMMAND = re.compile(
+    r"^(?P<indent>\s*)(?P<command>(?:python[\d.]*|gunicorn|uvicorn|Rscript|java|node)\s[^\n&|;]*[^\s&|;])\s*$",
+    re.MULTILINE,
+)
+_ASTRAY = rf"""(?i:{re.escape(paths.ROOT)}/failure\b|(?:\w+\.)*join\(\s*\w*prefix\w*\s*,\s*["']failure["']\s*\))"""
 
 Rule = Callable[[Chain, Folder], Iterator[Missing]]
 
@@ -84,29 +93,40 @@ def failure_astray(chain: Chain, folder: Folder) -> Iterator[Missing]:
     if found := chain.where(_ASTRAY):
         source, match = found
         seen = f"`{match[0].strip()}` lies outside of {paths.OUTPUT}: nobody reads it"
-        yield missing("T-34", warned(seen), folder.name(source.file, _line(source, match)))
+        joined = match[0] if match[0].endswith(")") else ""
+        # Where `failure` is a folder, in which a file of that name is made.
+        fix = (
+            re.sub("failure", "output", joined)
+            if re.search(r"join\(\s*[\w.]+\s*,\s*.failure.\s*\)", source.text.replace(joined, ""))
+            else ""
+        )
+        yield missing("T-34", warned(seen, fix if joined else ""), folder.name(source.file, _line(source, match)))
 
 
 def stops_badly(chain: Chain, folder: Folder) -> Iterator[Missing]:
     """PID 1 has no handler of SIGTERM: it runs on until it is killed."""
-    id_ = "H-07" if chain.word == hosting.COMMAND else "T-40"
-    first = chain.first
-    if chain.init or not first.language or _TOOLKITS.search(chain.text):
+    id_, first = "H-07" if chain.word == hosting.COMMAND else "T-40", chain.first
+    if chain.init or not first.language or _TOOLKITS.search(chain.text) or _stops(chain):
         return
-    if first.language == "shell":
-        if _HANDLES.search(first.text) or _HANDS_OVER.search(first.text):
-            return
-        if call := _call(chain):
-            seen = f"`{call['command']}` runs below a shell without a trap, which hands on no SIGTERM"
-            yield missing(id_, warned(seen, f"exec {call['command']}"), folder.name(first.file, _line(first, call)))
-            return
-    elif _HANDLES.search(chain.text) or _HANDS_OVER.search(chain.text) or _OWN_HANDLER.search(chain.text):
-        return
-    elif id_ == "H-07" and not _STARTS.search(chain.text):
+    call = _call(chain) if first.language == "shell" else None
+    if call:
+        seen = f"`{call['command']}` runs below a shell without a trap, which hands on no SIGTERM"
+        yield missing(id_, warned(seen, f"exec {call['command']}"), folder.name(first.file, _line(first, call)))
         return
     seen = f"nothing in {_named(chain)} handles SIGTERM, which PID 1 then ignores"
-    fix = "exec PROGRAM as its last line; or: PROGRAM & trap 'kill $!' TERM; wait $!" if first.language == "shell" else ""
+    fix = (
+        "exec PROGRAM as its last line; or: PROGRAM & trap 'kill $!' TERM; wait $!" if first.language == "shell" else ""
+    )
     yield missing(id_, warned(seen, fix), folder.name(first.file, 1))
+
+
+def _stops(chain: Chain) -> bool:
+    """Whether there is a word of a handler: of a shell in itself, for it is PID 1; of Python in what it imports."""
+    if chain.first.language == "shell":
+        return bool(_HANDLES.search(chain.first.text) or _HANDS_OVER.search(chain.first.text))
+    if chain.word == hosting.COMMAND and not _STARTS.search(chain.text):
+        return True  # a server in no style that is known here
+    return any(pattern.search(chain.text) for pattern in (_HANDLES, _HANDS_OVER, _OWN_HANDLER))
 
 
 def _call(chain: Chain) -> re.Match[str] | None:
@@ -122,7 +142,9 @@ def numbers(chain: Chain, folder: Folder) -> Iterator[Missing]:
         for found in _NUMBER.finditer(source.text) if source.language == "python" else ():
             name, owner = found["name"], found["owner"]
             is_read = re.search(rf"^\s*{owner}\s*=.*(?:param|hp|json)", source.text, re.MULTILINE | re.IGNORECASE)
-            converted = rf"(?:int|float|bool|literal_eval|loads|Decimal|type)\w*\(\s*{name}\b|\b{name}\s*:\s*(?:int|float)"
+            converted = (
+                rf"(?:int|float|bool|literal_eval|loads|Decimal|type)\w*\(\s*{name}\b|\b{name}\s*:\s*(?:int|float)"
+            )
             if not is_read or re.search(converted, source.text) or "environ" in owner:
                 continue
             kind = "int" if re.fullmatch(r"-?\d+", found["default"]) else "float"
@@ -133,7 +155,11 @@ def numbers(chain: Chain, folder: Folder) -> Iterator[Missing]:
 
 def outside(chain: Chain, folder: Folder) -> Iterator[Missing]:
     """Nothing speaks of /opt/ml: the model goes to where nobody collects it."""
-    if paths.ROOT not in chain.text and not re.search(r"\bSM_[A-Z]+_|\$@|sys\.argv\[", chain.text) and not _TOOLKITS.search(chain.text):
+    if (
+        paths.ROOT not in chain.text
+        and not re.search(r"\bSM_[A-Z]+_|\$@|sys\.argv\[", chain.text)
+        and not _TOOLKITS.search(chain.text)
+    ):
         if re.search(r"opt['\"]?\s*[,/]\s*['\"]?ml\b", chain.text):
             return
         seen = f"nothing in {_named(chain)} speaks of {paths.ROOT}"
@@ -152,7 +178,11 @@ def loopback(chain: Chain, folder: Folder) -> Iterator[Missing]:
             yield missing("H-12", failed(seen, fix), folder.name(source.file, _line(source, match)))
             return
     flask = chain.where(r"^[ \t]*app\.run\((?![^)]*\bhost\s*=)[^)]*\)")
-    if flask and re.search(r"\bflask\b", chain.text, re.IGNORECASE) and not re.search("gunicorn|waitress|uwsgi", chain.text):
+    if (
+        flask
+        and re.search(r"\bflask\b", chain.text, re.IGNORECASE)
+        and not re.search("gunicorn|waitress|uwsgi", chain.text)
+    ):
         source, match = flask
         seen = f"`{match[0].strip()}`: Flask listens on 127.0.0.1 unless it is told otherwise"
         fix = f'app.run(host="0.0.0.0", port={hosting.PORT})'

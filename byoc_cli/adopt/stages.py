@@ -83,7 +83,8 @@ class _Drawing:
         return None
 
     def _change(self, line: Instruction, **changes: object) -> None:
-        lines = {**self._stage.lines, line.word: line.line}
+        # The last one first: where nothing else tells, it is the place to add a line.
+        lines = {line.word: line.line, **{word: at for word, at in self._stage.lines.items() if word != line.word}}
         self._stage = replace(self._stage, lines=lines, **changes)  # type: ignore[arg-type]
 
     def _configure(self, line: Instruction, **changes: object) -> None:

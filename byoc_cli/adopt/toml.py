@@ -21,7 +21,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 def render(proposal: Proposal) -> str:
     """Write the text."""
-    head = f"# Made by `byoc adopt` of {proposal.source}. What stands behind a # is where it was found."
+    head = f"# Made by `byoc adopt` from {proposal.source}; the comments say where each value was found."
     dockerfile = proposal.dockerfile if proposal.dockerfile and proposal.dockerfile.value != "Dockerfile" else None
     sections: Mapping[str, Mapping[str, Found | None]] = {
         "": {"image": proposal.image, "platform": proposal.platform},
@@ -57,7 +57,7 @@ def parse(text: str, root: Path) -> Project:
 def _lines(values: Mapping[str, Found | None]) -> Iterator[str]:
     for key, found in values.items():
         if found is not None:
-            comment = f"  # {_plain(found.where)}" if found.where else ""
+            comment = f"  # {_plain(found.where)}" if found.where not in {"", found.value} else ""
             yield f"{key if _BARE.fullmatch(key) else _quoted(key)} = {_value(found.value)}{comment}"
 
 

@@ -64,7 +64,7 @@ def adopt(
     written = asked and (yes or _confirmed(session.console, found))
     if written:
         recipe.write(found)
-    adopt_view.end(session.console, found, written=written, dry_run=dry_run, asked=asked)
+    adopt_view.end(session.console, found, written=written, asked=asked)
     return Outcome(_data(found, written=written))
 
 
@@ -88,7 +88,7 @@ def _row(missing: Missing) -> dict[str, str]:
     return {
         "id": missing.id,
         "level": finding.rule.level if finding else "",
-        "result": finding.result if finding else "warn",
+        "result": missing.result,
         "sentence": finding.rule.sentence if finding else "",
         "where": missing.where,
         "seen": missing.seen,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from byoc_cli.adopt.reading import relative
 from byoc_cli.check.report import MARKS
 from byoc_cli.console import Console
 
@@ -30,36 +32,25 @@ def show(console: Console, found: Adoption) -> None:
 
 
 def _missing(console: Console, missing: Missing) -> None:
-    finding = missing.finding
-    head = f"{MARKS[finding.result]} {finding.rule.id} {finding.rule.level}: {finding.rule.sentence}" if finding else "WARN"
-    lines = ["", head if finding else f"WARN build: {missing.seen.splitlines()[0]}"]
-    parts = [("at", missing.where), *([("seen", missing.seen)] if finding else []), ("fix", missing.fix)]
-    for name, text in parts:
+    rule = missing.finding.rule if missing.finding else None
+    lines = [f"{MARKS[missing.result]} " + (f"{rule.id} {rule.level}: {rule.sentence}" if rule else missing.seen)]
+    for name, text in (("at", missing.where), ("seen", missing.seen if rule else ""), ("fix", missing.fix)):
         for index, line in enumerate(text.splitlines()):
             label = f"{name}:" if index == 0 else ""
             lines.append(f"{_INDENT}{label:<6}{line}")
-    console.log("\n".join(lines))
+    console.log("\n" + "\n".join(lines))
 
 
-def end(console: Console, found: Adoption, *, written: bool, dry_run: bool, asked: bool) -> None:
+def end(console: Console, found: Adoption, *, written: bool, asked: bool) -> None:
     """Say whether it was written, and what comes next."""
-    if written:
-        console.log(f"written: {found.file}")
-        if found.proposal.dockerfile:
-            console.log(f"next: byoc build {_folder(found)}&& byoc check {_there(found)}".rstrip())
-    elif asked:
-        console.log("nothing was written")
-    elif dry_run:
-        console.log(f"nothing was written (--dry-run); without it: {found.file}")
-    else:
-        console.log(f"nothing was written: nobody is there to be asked. --yes writes {found.file}")
-
-
-def _folder(found: Adoption) -> str:
-    del found
-    return ""
-
-
-def _there(found: Adoption) -> str:
-    del found
-    return ""
+    if not written:
+        there = f"; {found.file} is there already, and was not read" if found.file.exists() else ""
+        how = "" if asked else "; --yes writes it"
+        console.log(f"nothing was written{how}{there}")
+        return
+    console.log(f"written: {found.file}")
+    if found.proposal.dockerfile:
+        home = Path.cwd() in {found.proposal.root, found.proposal.root.parent}
+        named = found.proposal.root.name == "container" or Path.cwd() == found.proposal.root
+        go = "" if home and named else f"cd {relative(found.proposal.root, Path.cwd())} && "
+        console.log(f"next: {go}byoc build && byoc check")

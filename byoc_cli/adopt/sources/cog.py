@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,18 +72,17 @@ def _gpu(named: Folder, settings: Document) -> list[Aside]:
     return [Aside("train", 'instance-type = "ml.g5.xlarge"', f"{where} asks for a GPU")]
 
 
-def _target(settings: Document, *keys: str) -> tuple[str, str, int]:
-    """(file, object, line) of `train: "train.py:train"`; empty where there is none."""
+def _target(settings: Document, *keys: str) -> tuple[str, int]:
+    """("train.py:train", its line) of the first key that is there; ("", 0) without one."""
     for key in keys:
-        if value := settings.text(key) if isinstance(settings.data.get(key), str) else "":
-            file, _, name = value.partition(":")
-            return file, name, settings.line(key)
-    return "", "", 0
+        if isinstance(value := settings.data.get(key), str):
+            return value, settings.line(key)
+    return "", 0
 
 
 def _hyperparameters(named: Folder, folder: Path, settings: Document) -> dict[str, Found]:
     """Give the parameters of the function that trains, with the defaults that stand written."""
-    file, name, _ = _target(settings, "train")
+    file, _, name = _target(settings, "train")[0].partition(":")
     content = reading.text_or_none(folder / file) if file else None
     try:
         tree = ast.parse(content or "")
@@ -93,7 +93,9 @@ def _hyperparameters(named: Folder, folder: Path, settings: Document) -> dict[st
         return {}
     given = function.args.args[len(function.args.args) - len(function.args.defaults) :]
     pairs = [*zip(given, function.args.defaults, strict=True)]
-    pairs += [(each, value) for each, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if value]
+    pairs += [
+        (each, value) for each, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if value
+    ]
     found = {}
     for argument, default in pairs:
         value = reading.scalar(_constant(default))
@@ -113,36 +115,35 @@ def _constant(node: ast.expr) -> object:
         return None
 
 
-def _lacking(named: Folder, settings: Document, image: str) -> list[Missing]:
-    name = re.split(r"[:@]", image)[0]
-    copies, found = [], []
-    file, function, line = _target(settings, "train")
-    if file:
-        copies.append("train")
-        seen = f"cog calls {function or 'train'}() of {file} itself, with typed values: no program of that name is in its image"
-        fix = (
-            f"write `train`: it reads {paths.CONFIG}/{paths.HYPERPARAMETERS_FILE}, converts each value, calls "
-            f"{function or 'train'}(), and moves what it gives to {paths.MODEL}; {_MINIMAL}"
-        )
-        found.append(missing("T-01", failed(seen, fix), named.name(settings.file, line)))
-    server, predictor, line = _target(settings, "predict", "run")
-    copies.append("serve")
-    seen = f"cog's server is started by CMD, which SageMaker replaces with the word `{hosting.COMMAND}`"
-    fix = (
-        f"write `serve`: a server on 0.0.0.0:{hosting.PORT} that calls {predictor or 'the predictor'} of "
-        f"{server or 'predict.py'}, whose setup() loads from {paths.MODEL}; {_MINIMAL}"
+def _lacking(named: Folder, settings: Document, image: str) -> Iterator[Missing]:
+    """What its image lacks: cog's server speaks another protocol, and a training is a call of its command line."""
+    train, train_line = _target(settings, "train")
+    predictor, predict_line = _target(settings, "predict", "run")
+    where = named.name(settings.file, predict_line)
+    base = re.split(r"[:@]", image)[0] + "-cog"
+    recipe = (
+        f"cog build -t {base}\nDockerfile:\n  FROM {base}\n"
+        f"  COPY {'train serve' if train else 'serve'} /usr/local/bin/\n  ENTRYPOINT []"
     )
-    where = named.name(settings.file, line)
-    found.append(missing("H-01", failed(seen, fix), where))
-    seen = "cog's server listens on port 5000"
-    found.append(missing("H-12", failed(seen, f"let `serve` listen on 0.0.0.0:{hosting.PORT}"), where))
-    seen = "cog's server answers GET /health-check"
-    found.append(missing("H-10", failed(seen, "let `serve` answer GET /ping with 200"), where))
-    seen = 'cog\'s server answers POST /predictions with {"input": {...}}'
-    found.append(missing("H-15", failed(seen, "let `serve` answer POST /invocations"), where))
-    recipe = f"cog build -t {name}-cog\nDockerfile:\n  FROM {name}-cog\n  COPY {' '.join(copies)} /usr/local/bin/\n  ENTRYPOINT []"
-    first = Missing("there is no Dockerfile: cog makes one for itself", recipe, named.name(settings.file))
-    return [first, *found]
+    yield Missing("there is no Dockerfile: cog makes one for itself", recipe, named.name(settings.file), blocks=True)
+    if train:
+        seen = f"cog calls {train} itself, with typed values: its image has no program of that name"
+        fix = (
+            f"write `train`: it reads {paths.CONFIG}/{paths.HYPERPARAMETERS_FILE}, converts the values, calls {train}, "
+            f"and moves what that gives to {paths.MODEL}; {_MINIMAL}"
+        )
+        yield missing("T-01", failed(seen, fix), named.name(settings.file, train_line))
+    fix = (
+        f"write `serve`: a server on 0.0.0.0:{hosting.PORT} that calls {predictor or 'the predictor'}, whose setup() "
+        f"loads from {paths.MODEL}; {_MINIMAL}"
+    )
+    for id_, seen, remedy in (
+        ("H-01", f"cog's server is started by CMD, which the word `{hosting.COMMAND}` replaces", fix),
+        ("H-12", "cog's server listens on port 5000", f"let `serve` listen on 0.0.0.0:{hosting.PORT}"),
+        ("H-10", "cog's server answers GET /health-check", "let `serve` answer GET /ping with 200"),
+        ("H-15", "cog's server answers POST /predictions", "let `serve` answer POST /invocations"),
+    ):
+        yield missing(id_, failed(seen, remedy), where)
 
 
 SOURCE = Source("cog", "a cog project", recognise, read)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +46,9 @@ def read_project(folder: Path, chosen: Path | None) -> Proposal:
     if dockerfile:
         proposal = plain.of_dockerfile(folder, dockerfile, "an MLflow project")
     else:
-        proposal = Proposal("an MLflow project", folder, Found(image_ref.slug(folder.resolve().name), "the folder's name"))
+        proposal = Proposal(
+            "an MLflow project", folder, Found(image_ref.slug(folder.resolve().name), "the folder's name")
+        )
     entry, notes = _entry_point(named, settings)
     hyperparameters, channels, asides = _parameters(named, folder, proposal.root, settings, entry)
     return replace(
@@ -112,33 +116,50 @@ def _parameters(
 
 
 def _lacking(named: Folder, settings: Document, entry: str) -> Iterator[Missing]:
-    for key, tool in (("conda_env", "conda"), ("python_env", "pip"), ("docker_env", "")):
-        if key in settings.data:
-            break
-    else:
-        key, tool = "", "pip"
+    key = next((each for each in ("docker_env", "conda_env", "python_env") if each in settings.data), "")
     where = named.name(settings.file, settings.line(key) if key else 0)
+    recipe = [
+        "Dockerfile:",
+        *(f"  {line}" for line in _environment_lines(named.path, settings)),
+        "  COPY . /opt/program",
+        "  ENV PATH=/opt/program:$PATH",
+        "  WORKDIR /opt/program",
+    ]
+    yield Missing("there is no Dockerfile: mlflow makes the environment itself", "\n".join(recipe), where, blocks=True)
     command = settings.table("entry_points", entry).get("command") if entry else None
-    image = settings.table("docker_env").get("image")
-    base = f"FROM {image}" if image else "FROM python:3.11-slim-bookworm\nCOPY requirements.txt .\nRUN pip install -r requirements.txt"
-    if tool == "conda":
-        env = settings.data.get("conda_env")
-        base = f"FROM condaforge/miniforge3\nCOPY {env} .\nRUN conda env update -n base -f {env}"
-    recipe = f"Dockerfile:\n{base}\nCOPY . /opt/program\nENV PATH=/opt/program:$PATH\nWORKDIR /opt/program"
-    yield Missing("there is no Dockerfile: mlflow makes the environment itself", recipe, where)
-    line = named.name(settings.file, settings.line("entry_points", entry, "command") if entry else 0)
-    seen = f"`{command}` is run by mlflow, with its parameters in place" if command else "no entry point tells a command"
-    fix = (
-        f"write `train`: it reads {paths.CONFIG}/{paths.HYPERPARAMETERS_FILE} and starts "
-        f"`{command or 'your program'}` with these values; data is in {paths.DATA}/<channel>, the model goes to {paths.MODEL}"
+    seen = (
+        f"`{command}` is started by mlflow, which puts the parameters in" if command else "no entry point has a command"
     )
-    yield missing("T-01", failed(seen, fix), line)
-    seen = "an MLproject has no server"
     fix = (
-        "write `serve`, or let `train` save with mlflow.…save_model and serve that with the image of "
+        f"write `train`: it reads {paths.CONFIG}/{paths.HYPERPARAMETERS_FILE} and starts `{command or 'your program'}` "
+        f"with its values\ndata is in {paths.DATA}/<channel>, and the model goes to {paths.MODEL}"
+    )
+    line = settings.line("entry_points", entry, "command") if entry else 0
+    yield missing("T-01", failed(seen, fix), named.name(settings.file, line))
+    fix = (
+        "write `serve`; or let `train` save with mlflow.….save_model, and serve what it leaves with the image of "
         "`mlflow models build-docker`"
     )
-    yield missing("H-01", failed(seen, fix), named.name(settings.file))
+    yield missing("H-01", failed("an MLproject has no server", fix), named.name(settings.file))
+
+
+def _environment_lines(folder: Path, settings: Document) -> list[str]:
+    """Say in a Dockerfile's words what MLproject says of the environment."""
+    if image := settings.table("docker_env").get("image"):
+        return [f"FROM {image}"]
+    if conda := settings.data.get("conda_env"):
+        return ["FROM condaforge/miniforge3", f"COPY {conda} .", f"RUN conda env update -n base -f {conda}"]
+    file = folder / str(settings.data.get("python_env") or "python_env.yaml")
+    wanted = reading.yaml_object(file).data if file.is_file() else {}
+    version = re.match(r"3\.\d+", str(wanted.get("python") or ""))
+    packages = [each for each in wanted.get("dependencies") or () if isinstance(each, str)]
+    lines = [f"FROM python:{version[0] if version else '3.11'}-slim-bookworm"]
+    lines += [f"COPY {package[3:].strip()} ." for package in packages if package.startswith("-r ")]
+    return [*lines, f"RUN pip install {' '.join(map(_word, packages))}"] if packages else lines
+
+
+def _word(package: str) -> str:
+    return package if re.fullmatch(r"[\w.=\[\]-]+|-r\s+[\w./-]+", package) else shlex.quote(package)
 
 
 # -- a saved model ----------------------------------------------------------------------------------------------------
@@ -172,7 +193,7 @@ def read_model(folder: Path, chosen: Path | None) -> Proposal:
     name = proposal.image.value
     image = f"mlflow models build-docker -m {named.name(folder)} -n {name}"
     lacking = [
-        Missing("there is no Dockerfile: mlflow makes the image of a model", image, where),
+        Missing("there is no Dockerfile: mlflow makes the image of a model", image, where, blocks=True),
         missing(
             "T-01",
             failed("MLflow's image serves, and does not train", f"{image}\nbyoc check {name} --only serve"),
@@ -182,13 +203,20 @@ def read_model(folder: Path, chosen: Path | None) -> Proposal:
             "I-08",
             failed(
                 f"that image has the model in {paths.MODEL}, where SageMaker mounts its own",
-                f"tar -czf model.tar.gz -C {named.name(folder)} .\nbyoc serve {name} --model model.tar.gz",
+                f"byoc serve {name} --model {named.name(folder)}\nfor SageMaker: tar -czf ../model.tar.gz .",
             ),
             where,
         ),
     ]
     if "python_function" not in flavors:
-        lacking.append(Missing("it has no flavor python_function, which MLflow's server needs", "save it as a pyfunc", where))
+        lacking.append(
+            Missing(
+                "it has no flavor python_function, which MLflow's server needs",
+                "save it as a pyfunc",
+                where,
+                blocks=True,
+            )
+        )
     return replace(proposal, missing=lacking)
 
 

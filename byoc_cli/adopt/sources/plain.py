@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from byoc_cli import image_ref
@@ -30,7 +31,7 @@ _METRIC = re.compile(r"""["']Name["']\s*:\s*["']([^"'\n]+)["']\s*,\s*["']Regex["
 
 
 def find(folder: Path) -> list[Path]:
-    """Find Dockerfiles, the likeliest first: in the folder itself, in container/ and docker/; then those with a suffix."""
+    """Find Dockerfiles, the likeliest first: in the folder, in container/ and docker/; then those with a suffix."""
     exact = [folder / place / "Dockerfile" for place in _PLACES]
     suffixed = [
         path
@@ -59,11 +60,8 @@ def read(folder: Path, chosen: Path | None) -> Proposal:
     proposal = of_dockerfile(folder, file, "a Dockerfile")
     others = [Folder(folder).name(each) for each in found if each != file]
     if others and not chosen:
-        proposal = with_notes(
-            proposal,
-            f"{Folder(folder).name(file)} was taken; there is also {reading.some(others)}: "
-            f"byoc adopt --dockerfile {others[0]}",
-        )
+        taken = f"{Folder(folder).name(file)} was taken; there is also {reading.some(others)}"
+        proposal = replace(proposal, notes=[*proposal.notes, f"{taken}: byoc adopt --dockerfile {others[0]}"])
     return proposal
 
 
@@ -89,21 +87,15 @@ def of_dockerfile(folder: Path, file: Path, source: str) -> Proposal:
         dockerfile=Found(relative, named.name(file)),
         platform=_platform(named, [file, *scripts]),
         metrics=metrics(folder, root),
-        asides=_unset(named, file, parsed),
+        asides=_unset(parsed),
         missing=[*_no_value(named, file, parsed)],
     )
 
 
-def with_notes(proposal: Proposal, *notes: str) -> Proposal:
-    """Add notes."""
-    from dataclasses import replace
-
-    return replace(proposal, notes=[*proposal.notes, *notes])
-
-
 def context_of(folder: Path, file: Path, parsed: dockerfile.Dockerfile) -> Path:
-    """Tell the build's context: of the Dockerfile's own folder and the one that was asked about, that which has more of
-    what COPY brings; its own where both have as much.
+    """Tell the build's context: of the Dockerfile's own folder and `folder` that which has more of what COPY brings.
+
+    Where both have as much it is the Dockerfile's own.
     """
     sources = [
         source.lstrip("/")
@@ -164,7 +156,9 @@ def _platform(named: Folder, files: Sequence[Path]) -> Found | None:
 def metrics(folder: Path, root: Path) -> dict[str, Found]:
     """Find metric_definitions as the SDK is given them, in scripts and notebooks beside the project."""
     metrics: dict[str, Found] = {}
-    files = [path for place in dict.fromkeys((folder, root)) for kind in ("*.py", "*.ipynb") for path in place.glob(kind)]
+    files = [
+        path for place in dict.fromkeys((folder, root)) for kind in ("*.py", "*.ipynb") for path in place.glob(kind)
+    ]
     for file in sorted(dict.fromkeys(files))[:_MOST_SCRIPTS]:
         content = reading.text_or_none(file) or ""
         in_notebook = file.suffix == ".ipynb"
@@ -190,8 +184,7 @@ def _needed(parsed: dockerfile.Dockerfile) -> list[str]:
     return [name for name in plain if parsed.arguments[name] is None]
 
 
-def _unset(named: Folder, file: Path, parsed: dockerfile.Dockerfile) -> list[Aside]:
-    del named, file
+def _unset(parsed: dockerfile.Dockerfile) -> list[Aside]:
     return [Aside("build.args", f'{name} = "…"', "FROM needs it") for name in _needed(parsed)]
 
 
@@ -202,6 +195,7 @@ def _no_value(named: Folder, file: Path, parsed: dockerfile.Dockerfile) -> Itera
             f"ARG {name} has no default, and FROM needs it",
             f'[build.args]\n{name} = "…"    in byoc.toml, or ARG {name}=… in the Dockerfile',
             named.name(file, line),
+            blocks=True,
         )
 
 

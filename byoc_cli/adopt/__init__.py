@@ -24,7 +24,7 @@ from byoc_cli.engine import dockerfile
 from byoc_cli.errors import ByocError, MachineError, UsageError
 from byoc_cli.project import FILE_NAME, Project
 
-__all__ = ["Adoption", "Missing", "Proposal", "adopt", "refuse_existing", "write"]
+__all__ = ["Adoption", "Missing", "Proposal", "adopt", "refuse_existing", "shadowed", "write"]
 
 _CHANNEL = re.compile(
     rf"""{re.escape(paths.DATA)}/([A-Za-z0-9][\w.-]*)|\bSM_CHANNEL_([A-Z0-9_]+)|^\s*channel\w*\s*=\s*["']([\w.-]+)["']""",
@@ -113,7 +113,10 @@ def _fitting(folder: Path, chosen: Path | None) -> list[tuple[Source, Path]]:
 def _nothing(folder: Path, source: str, fitting: Sequence[tuple[Source, Path]]) -> UsageError:
     if source and fitting:
         fits = ", ".join(each.name for each, _ in fitting)
-        return UsageError(f"--from {source}: {folder} is none\nit is {fits}", hint=f"--from {fitting[0][0].name}")
+        return UsageError(
+            f"--from {source}: nothing in {folder} is of that kind\nit has what is of: {fits}",
+            hint=f"--from {fitting[0][0].name}",
+        )
     known = ", ".join(each.about for each in SOURCES)
     return UsageError(
         f"there is nothing to adopt in {folder}\nno file of these shows: {known}", hint=f"byoc init {folder}"
@@ -198,6 +201,12 @@ def refuse_existing(adoption: Adoption) -> None:
             f"{what}\nbyoc adopt does not change what you wrote",
             hint="--dry-run to see what it would write, --overwrite to write it all the same",
         )
+
+
+def shadowed(adoption: Adoption) -> Path | None:
+    """Name the pyproject.toml whose [tool.byoc] nobody reads once there is a byoc.toml."""
+    _, file = project.find(adoption.proposal.root)
+    return file if file and file.parent == adoption.proposal.root and file.name != FILE_NAME else None
 
 
 def write(adoption: Adoption) -> None:

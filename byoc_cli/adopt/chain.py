@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byoc_cli.adopt.sketch import Sketch
+from byoc_cli.adopt.sketch import Sketch, vendored
 from byoc_cli.adopt.stages import words_of
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.static.programs import Start
 from byoc_cli.contract import hosting
 
 _MOST_FILES = 60
+_MOST_TEXTS = 1000
 _MOST_BYTES = 256 << 10
 _IMPORTS = re.compile(r"^\s*(?:from|import)\s+([\w., ]+)", re.MULTILINE)
 _DATA = (".csv", ".json", ".txt", ".pkl", ".md", ".ipynb", ".npy", ".parquet", ".html")
@@ -116,9 +117,11 @@ def _of_command(sketch: Sketch, texts: Mapping[str, Source]) -> list[str]:
 
 def _texts(sketch: Sketch) -> dict[str, Source]:
     """All texts that COPY brings, but for data."""
-    found = {}
+    found: dict[str, Source] = {}
     for path, copied in sketch.stage.files.items():
-        if path.endswith(_DATA) or copied.source.stat().st_size > _MOST_BYTES:
+        if len(found) == _MOST_TEXTS:
+            break
+        if path.endswith(_DATA) or vendored(path) or copied.source.stat().st_size > _MOST_BYTES:
             continue
         try:
             data = copied.source.read_bytes()
@@ -143,6 +146,8 @@ def _names(text: str, path: str) -> bool:
     """Whether a source names a file: by its name (train.py, nginx.conf, sub/train), as a module, or as app:app."""
     folder, name = posixpath.split(path)
     stem, suffix = posixpath.splitext(name)
+    if stem not in text and not (stem == "__init__" and posixpath.basename(folder) in text):
+        return False
     if suffix and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text):
         return True
     if not suffix and re.search(rf"{re.escape(posixpath.basename(folder))}/{re.escape(name)}(?![\w./-])", text):

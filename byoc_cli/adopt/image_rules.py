@@ -72,7 +72,7 @@ def unseen(facts: ImageFacts) -> Iterator[str]:
 
 def _where(found: Finding, sketch: Sketch, facts: ImageFacts, dockerfile: Path, folder: Folder) -> str:
     id_, stage = found.rule.id, sketch.stage
-    words = ("VOLUME",) if "VOLUME" in found.verdict.seen else _WORDS.get(id_, ())
+    words: Sequence[str] = ("VOLUME",) if "VOLUME" in found.verdict.seen else _WORDS.get(id_, ())
     if id_ in {"T-01", "H-01"}:
         start = facts.train if id_ == "T-01" else facts.serve
         if start.elsewhere in stage.files:

@@ -102,7 +102,7 @@ def text(file: Path) -> str:
     except OSError as error:
         raise broken(file, error.strerror or str(error)) from error
     if len(data) > MOST_BYTES:
-        raise broken(file, f"it has more than {MOST_BYTES >> 20} MB: nobody wrote that by hand")
+        raise broken(file, f"it has more than {MOST_BYTES >> 20} MB, which no file of its kind has")
     if data.startswith(_UTF16):
         raise ByocError(
             f"{file} is UTF-16\nDocker, Python and byoc read UTF-8",

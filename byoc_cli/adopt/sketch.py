@@ -26,6 +26,7 @@ from byoc_cli.local.building import mended
 COMMANDS = (training.COMMAND, hosting.COMMAND)
 _HEAD_BYTES = 64 << 10
 _FOLDER = 1 << 31 | 0o755
+_VENDORED = frozenset({".git", "node_modules", ".venv", "venv", "site-packages", "__pycache__", ".tox", ".byoc"})
 _MACHINES = {"amd64": 0x3E, "arm64": 0xB7}
 _TOOLKIT = re.compile(r"\bsagemaker[-_](?:[a-z]+[-_])?(?:training|inference|containers)\b")
 # Images of distributions, languages and frameworks: they bring neither `train` nor `serve`.
@@ -86,10 +87,20 @@ class Sketch:
         script = any(re.search(rf"^\W*{word}\W*\s*=", _read(each.source), re.MULTILINE) for each in self._packages())
         return bool(named or script or any(posixpath.basename(path) == word for path in self.stage.built))
 
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """All folders in which a copied file lies, at any depth."""
+        found = set[str]()
+        for path in self.stage.files:
+            while (path := posixpath.dirname(path)) not in found and path != "/":
+                found.add(path)
+        return frozenset(found)
+
     def _packages(self) -> Iterator[Copied]:
         for path, copied in self.stage.files.items():
             name = posixpath.basename(path)
-            if name in {"setup.py", "setup.cfg", "pyproject.toml"} or fnmatch(name, "*requirements*.txt"):
+            says = name in {"setup.py", "setup.cfg", "pyproject.toml"} or fnmatch(name, "*requirements*.txt")
+            if says and not vendored(path):
                 yield copied
 
     # -- check.static.files.Files ------------------------------------------------------------------------------------
@@ -100,7 +111,7 @@ class Sketch:
         name = posixpath.basename(path)
         if copied := self.stage.files.get(path):
             return path, FileStat(name, copied.source.stat().st_size, self._mode(path, copied))
-        if any(each.startswith(f"{path.rstrip('/')}/") for each in self.stage.files):
+        if path in self._folders:
             return path, FileStat(name, 0, _FOLDER)
         return (path, FileStat(name, 1, 0o755)) if self._taken_to_be_there(path) else None
 
@@ -141,8 +152,12 @@ class Sketch:
         below_built = any(path == each or path.startswith(f"{each.rstrip('/')}/") for each in self.stage.built)
         if below_built or re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", self.commands):
             return True
-        filled = any(posixpath.dirname(each) == folder for each in self.stage.files)
-        return not filled and not self.base_is_plain and path in self.stage.config.entrypoint
+        return folder not in self._folders and not self.base_is_plain and path in self.stage.config.entrypoint
+
+
+def vendored(path: str) -> bool:
+    """Whether a file is somebody else's: of git, of an environment, of installed packages."""
+    return not _VENDORED.isdisjoint(path.split("/"))
 
 
 def _read(file: Path) -> str:

@@ -15,6 +15,7 @@ from byoc_cli.check.static.programs import DEFAULT_PATH
 from byoc_cli.engine import context
 from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs
 from byoc_cli.engine.types import ImageConfig
+from byoc_cli.errors import ByocError
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,19 @@ class Stage:
 
 
 def draw(file: Dockerfile, root: Path, dockerfile: Path, args: Mapping[str, str], target: str = "") -> Stage:
-    """Go through the stages that `target` is made of."""
-    sources = list(context.paths(root, dockerfile))
+    """Go through the stages that `target` is made of.
+
+    Raises:
+        ByocError: the build context cannot be read.
+
+    """
+    try:
+        sources = list(context.paths(root, dockerfile))
+    except PermissionError as error:
+        raise ByocError(
+            f"the build context cannot be read\npermission denied: {error.filename}",
+            hint="change its permissions, or list it in .dockerignore",
+        ) from error
     stages: dict[int, Stage] = {}
     for index in file.needed(target):
         stages[index] = _Drawing(file, index, stages, root, sources, args).stage()

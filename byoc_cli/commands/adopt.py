@@ -63,6 +63,8 @@ def adopt(
     adopt_view.show(session.console, found)
     written = asked and (yes or _confirmed(session.console, found))
     if written:
+        if table := recipe.shadowed(found):
+            session.console.warn(f"the [tool.byoc] of {table} is not read any longer", "remove it")
         recipe.write(found)
     adopt_view.end(session.console, found, written=written, asked=asked)
     return Outcome(_data(found, written=written))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from byoc_cli.adopt.reading import relative
 from byoc_cli.check.report import MARKS
 from byoc_cli.console import Console
+from byoc_cli.console.check_view import STYLES
 
 if TYPE_CHECKING:
     from byoc_cli.adopt import Adoption, Missing
@@ -33,12 +34,13 @@ def show(console: Console, found: Adoption) -> None:
 
 def _missing(console: Console, missing: Missing) -> None:
     rule = missing.finding.rule if missing.finding else None
-    lines = [f"{MARKS[missing.result]} " + (f"{rule.id} {rule.level}: {rule.sentence}" if rule else missing.seen)]
+    head = f"{rule.id} {rule.level}: {rule.sentence}" if rule else missing.seen
+    console.log("")
+    console.log(f"{MARKS[missing.result]} {head}", style=STYLES[missing.result])
     for name, text in (("at", missing.where), ("seen", missing.seen if rule else ""), ("fix", missing.fix)):
         for index, line in enumerate(text.splitlines()):
             label = f"{name}:" if index == 0 else ""
-            lines.append(f"{_INDENT}{label:<6}{line}")
-    console.log("\n" + "\n".join(lines))
+            console.log(f"{_INDENT}{label:<6}{line}", style="cyan" if name == "fix" else "")
 
 
 def end(console: Console, found: Adoption, *, written: bool, asked: bool) -> None:

@@ -76,7 +76,7 @@ def of_dockerfile(folder: Path, file: Path, source: str) -> Proposal:
     try:
         parsed = dockerfile.parse(content)
     except ByocError as error:
-        raise reading.broken(file, error.message) from error
+        raise reading.broken(file, f"{error.message}: {error.hint}") from error
     named, root = Folder(folder), context_of(folder, file, parsed)
     relative = file.relative_to(root).as_posix()
     scripts = list(scripts_of(folder, root))

@@ -39,7 +39,7 @@ def read(folder: Path, chosen: Path | None) -> Proposal:
     proposal = replace(
         proposal,
         image=_image(named, settings, proposal),
-        dockerfile=Found(file.relative_to(folder).as_posix(), named.name(file)),
+        dockerfile=Found(named.name(file), named.name(file)),
         args=_arguments(named, settings, file),
         content_type=_content_type(named, module),
         # What its ARGs are given is known here.

@@ -169,7 +169,7 @@ class _Drawing:
         self._change(line, built=(*self._stage.built, path))
 
     def _copy_from(self, line: Instruction, name: str, source: str, into: str, *, is_folder: bool) -> None:
-        stage, source = self._named(name), posixpath.normpath(f"/{source}")
+        stage, source = self._named(name), posixpath.normpath(posixpath.join("/", source))
         found = {
             path: copied
             for path, copied in (stage.files if stage else {}).items()

@@ -181,12 +181,13 @@ def _instructions(text: str) -> list[Instruction]:
     found: list[Instruction] = []
     at = 0
     while at < len(lines):
-        start, joined = at, ""
+        start, joined, begins = at, "", 0
         while at < len(lines):
             line = lines[at].strip()
             at += 1
             if line.startswith("#") or (not line and joined):
                 continue
+            begins = begins or at
             joined += line.removesuffix(escape).rstrip() + " " if line.endswith(escape) else line
             if not line.endswith(escape):
                 break
@@ -195,7 +196,7 @@ def _instructions(text: str) -> list[Instruction]:
             continue
         rest = others[0] if others else ""
         end = _heredoc_end(word, rest, lines, at)
-        found.append(Instruction(word.upper(), rest.strip(), "\n".join(lines[start:end]), end > at, start + 1))
+        found.append(Instruction(word.upper(), rest.strip(), "\n".join(lines[start:end]), end > at, begins))
         at = end
     return found
 

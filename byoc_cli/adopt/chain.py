@@ -83,8 +83,8 @@ def of(sketch: Sketch, facts: ImageFacts, word: str) -> Chain:
 
     Where nothing is started by `serve`, CMD may name the server all the same.
     """
-    texts = _texts(sketch)
     start = facts.train if word == "train" else facts.serve
+    texts = _texts(sketch, _roots(start))
     if start.by_entrypoint and not start.speaks_of(word) and not _has_file_of(word, texts):
         return Chain(word)  # what ENTRYPOINT does with the word is not to be seen
     roots = [path for path in _roots(start) if path in texts]
@@ -115,10 +115,11 @@ def _of_command(sketch: Sketch, texts: Mapping[str, Source]) -> list[str]:
     return []
 
 
-def _texts(sketch: Sketch) -> dict[str, Source]:
-    """All texts that COPY brings, but for data."""
+def _texts(sketch: Sketch, started: Sequence[str]) -> dict[str, Source]:
+    """All texts that COPY brings, but for data; of very many what is started, and then the least deep."""
     found: dict[str, Source] = {}
-    for path, copied in sketch.stage.files.items():
+    for path in sorted(sketch.stage.files, key=lambda each: (each not in started, each.count("/"))):
+        copied = sketch.stage.files[path]
         if len(found) == _MOST_TEXTS:
             break
         if path.endswith(_DATA) or vendored(path) or copied.source.stat().st_size > _MOST_BYTES:

@@ -297,6 +297,13 @@ def test_a_word_of_it_in_what_a_program_imports_is_enough(tmp_path: Path) -> Non
     assert [each.id for each in adopt(made).missing] == ["T-32", "T-40", "T-45"]
 
 
+def test_what_is_started_is_found_among_very_many_files(tmp_path: Path) -> None:
+    made = folder(tmp_path, Dockerfile="FROM python:3.11\nENV PATH=/z/bin:$PATH\nCOPY . /z/bin\n", train="#!/bin/sh\n")
+    for number in range(1100):
+        (made / f"a{number}.py").touch()
+    assert [each.id for each in adopt(made).missing] == ["T-32", "T-40", "T-45"]
+
+
 def test_a_fix_is_the_line_to_write(tmp_path: Path) -> None:
     train = TRAIN + "def go():\n    steps = hp.get('steps', 10)  # long\n"
     (found,) = adopt(folder(tmp_path, train=train)).missing

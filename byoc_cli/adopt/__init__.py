@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from byoc_cli.project import FILE_NAME, Project
 __all__ = ["Adoption", "Missing", "Proposal", "adopt", "refuse_existing", "shadowed", "write"]
 
 _CHANNEL = re.compile(
-    rf"""{re.escape(paths.DATA)}/([A-Za-z0-9][\w.-]*)|\bSM_CHANNEL_([A-Z0-9_]+)|^\s*channel\w*\s*=\s*["']([\w.-]+)["']""",
+    rf"""{re.escape(paths.DATA)}/([A-Za-z0-9][\w.-]*)|\bSM_CHANNEL_([A-Z0-9_]+)|^\s*channel(?:_?name)?\s*=\s*["']([\w.-]+)["']""",
     re.MULTILINE | re.IGNORECASE,
 )
 
@@ -144,9 +142,8 @@ def _looked_into(proposal: Proposal, folder: Folder) -> tuple[Proposal, list[Mis
     notes = list(proposal.notes)
     if unknown := [word for word in sketch.COMMANDS if drawn.maybe(word)]:
         words = " and ".join(f"`{word}`" for word in unknown)
-        notes.append(
-            f"{words} may come from {drawn.stage.base or 'the base image'} or from a RUN line, which only a build shows"
-        )
+        base = drawn.stage.base or "the base image"
+        notes.append(f"{words} may come from {base} or be made by the build, which is not seen here")
     return replace(proposal, asides=asides, notes=[*notes, *image_rules.unseen(facts)]), missing
 
 
@@ -163,7 +160,7 @@ def _channels(proposal: Proposal, train: chain.Chain, folder: Folder) -> Iterato
                 )
                 line = source.text.count("\n", 0, found.start()) + 1
                 why = f"{folder.name(source.file, line)} reads this channel: say where its data is"
-                yield Aside("train.channels", f'{name} = "{data}"', why)
+                yield Aside("train.channels", f'{toml.key_of(name)} = "{data}"', why)
 
 
 def _hyperparameters(proposal: Proposal, train: chain.Chain, folder: Folder) -> Iterator[Aside]:
@@ -174,7 +171,9 @@ def _hyperparameters(proposal: Proposal, train: chain.Chain, folder: Folder) -> 
             if name not in seen:
                 seen.add(name)
                 line = source.line_of(rf"""["'](?:--)?{re.escape(name)}["']""")
-                yield Aside("train.hyperparameters", f'{name} = "…"', f"{folder.name(source.file, line)} reads it")
+                yield Aside(
+                    "train.hyperparameters", f'{toml.key_of(name)} = "…"', f"{folder.name(source.file, line)} reads it"
+                )
 
 
 def _ordered(missing: Sequence[Missing]) -> list[Missing]:
@@ -218,26 +217,16 @@ def write(adoption: Adoption) -> None:
 
     """
     file = adoption.file
+    part = file.with_name(f".{FILE_NAME}.{os.getpid()}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=file.parent)
-        part = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as opened:
-                opened.write(adoption.text)
-            part.chmod(0o666 & ~_umask())
+            part.write_text(adoption.text, "utf-8", newline="\n")
             part.replace(file)
         finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(
             f"{file} cannot be written\n{error.strerror}", hint="byoc adopt --dry-run > byoc.toml, and put it there"
         ) from error
     if project.load(file.parent, {}) != adoption.project:
         raise ByocError(f"{file} does not come to what was proposed", hint="please report this, with the file")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -52,11 +52,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Chain:
-    """A program's sources, the one that is started first; empty where they are not to be seen here."""
+    """A program's sources, the one that is started first; empty where they are not to be seen here.
+
+    `init` says that another program is PID 1, or may be; `configured` is what the image's configuration tells it.
+    """
 
     word: str
     sources: Sequence[Source] = ()
     init: bool = False
+    configured: str = ""
 
     @property
     def first(self) -> Source:
@@ -90,7 +94,10 @@ def of(sketch: Sketch, facts: ImageFacts, word: str) -> Chain:
     roots = [path for path in _roots(start) if path in texts]
     if not roots and word == hosting.COMMAND:
         roots = _of_command(sketch, texts)
-    return Chain(word, list(_closure(roots, texts)), bool(start.init))
+    config = sketch.stage.config
+    configured = "\n".join((*config.environment.values(), config.working_folder, *config.entrypoint))
+    own_init = bool(start.init) or not (config.entrypoint or sketch.base_is_plain)
+    return Chain(word, list(_closure(roots, texts)), own_init, configured)
 
 
 def _has_file_of(word: str, texts: Mapping[str, Source]) -> bool:

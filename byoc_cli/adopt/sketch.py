@@ -85,7 +85,12 @@ class Sketch:
             return True
         named = re.search(rf"(?<![\w.-]){word}(?![\w.-])", self.commands)
         script = any(re.search(rf"^\W*{word}\W*\s*=", _read(each.source), re.MULTILINE) for each in self._packages())
-        return bool(named or script or any(posixpath.basename(path) == word for path in self.stage.built))
+        built = any(posixpath.basename(each) == word or self._fills_path(each) for each in self.stage.built)
+        return bool(named or script or built)
+
+    def _fills_path(self, built: str) -> bool:
+        folders = self.stage.config.environment.get("PATH", DEFAULT_PATH).split(":")
+        return any(f"{folder}/".startswith(f"{built.rstrip('/')}/") for folder in folders)
 
     @cached_property
     def _folders(self) -> frozenset[str]:
@@ -143,13 +148,13 @@ class Sketch:
 
     def _taken_to_be_there(self, path: str) -> bool:
         folder, name = posixpath.split(path)
+        below_built = any(f"{path}/".startswith(f"{each.rstrip('/')}/") for each in self.stage.built)
         if name in COMMANDS:
-            return posixpath.basename(folder) in {"bin", "sbin"} and self.maybe(name)
+            return (below_built or posixpath.basename(folder) in {"bin", "sbin"}) and self.maybe(name)
         if name.startswith(("nvidia", "lib")):
             return False
         if posixpath.basename(folder) in {"bin", "sbin"}:
             return True
-        below_built = any(path == each or path.startswith(f"{each.rstrip('/')}/") for each in self.stage.built)
         if below_built or re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", self.commands):
             return True
         return folder not in self._folders and not self.base_is_plain and path in self.stage.config.entrypoint

@@ -7,7 +7,7 @@ not plain is not said: a word of it anywhere in the program's sources is enough.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from byoc_cli.adopt.chain import Chain, Source
 from byoc_cli.adopt.proposal import Missing
@@ -30,15 +30,18 @@ _WEB = re.compile(
 )
 # Of a framework that sends requests on by their path; a handler of http.server may answer them all.
 _ROUTE = r"""@\w+\.(?:route|get|post|api_route)\(|\badd_(?:url_rule|api_route|route|get|post)\("""
+_SERVERS = r"(?:gunicorn|uvicorn|flask|hypercorn|waitress-serve)\b"
+_CALLS = r"(?:\.run|run_simple|make_server|run_app|\bserve|uvicorn\.Config)\("
+# Of a server only: a client names its database in the same words.
 _LOOPBACK = (
-    r"""\bhost\s*=\s*["'](127\.0\.0\.1|localhost)["']""",
-    r"""--host["',=\s]+(127\.0\.0\.1|localhost)\b""",
-    r"""(?:--bind|(?<![\w-])-b)["',=\s]+(127\.0\.0\.1|localhost):\d+""",
-    r"""Server\(\s*\(\s*["'](127\.0\.0\.1|localhost)["']\s*,""",
+    rf"""{_CALLS}[^()]*?(?P<shown>\bhost\s*=\s*["'](?P<address>127\.0\.0\.1|localhost)["'])""",
+    rf"""{_SERVERS}[^;]{{0,200}}?(?P<shown>--host["',=\s]+(?P<address>127\.0\.0\.1|localhost)\b)""",
+    rf"""{_SERVERS}[^;]{{0,200}}?(?P<shown>(?:--bind|(?<![\w-])-b)["',=\s]+(?P<address>127\.0\.0\.1|localhost):\d+)""",
+    r"""(?P<shown>Server\(\s*\(\s*["'](?P<address>127\.0\.0\.1|localhost)["']\s*,)""",
 )
 _PORTS = (
-    r"""(?:\.run|run_simple|make_server|run_app|\bserve|Config)\([^()]*?\bport\s*=\s*(\d{2,5})\b""",
-    r"""(?:gunicorn|uvicorn|flask|hypercorn|waitress-serve)\b[^\n]*?(?:--port|--bind|-b|-p)["',=\s]+[\d.]*:?(\d{4,5})\b""",
+    rf"""{_CALLS}[^()]*?\bport\s*=\s*(\d{{2,5}})\b""",
+    rf"""{_SERVERS}[^\n]*?(?:--port|--bind|-b|-p)["',=\s]+[\d.]*:?(\d{{4,5}})\b""",
     r"""Server\(\s*\(\s*["'][^"']*["']\s*,\s*(\d{2,5})\s*\)""",
 )
 _NUMBER = re.compile(
@@ -51,8 +54,6 @@ _PYTHON_COMMAND = re.compile(
     re.MULTILINE,
 )
 _ASTRAY = rf"""(?i:{re.escape(paths.ROOT)}/failure\b|(?:\w+\.)*join\(\s*\w*prefix\w*\s*,\s*["']failure["']\s*\))"""
-
-Rule = Callable[[Chain, Folder], Iterator[Missing]]
 
 
 def finding(id_: str, verdict: Verdict) -> Finding:
@@ -145,7 +146,8 @@ def numbers(chain: Chain, folder: Folder) -> Iterator[Missing]:
             converted = (
                 rf"(?:int|float|bool|literal_eval|loads|Decimal|type)\w*\(\s*{name}\b|\b{name}\s*:\s*(?:int|float)"
             )
-            if not is_read or re.search(converted, source.text) or "environ" in owner:
+            all_at_once = r"for \w+, \w+ in [^\n]*\.items\(\)"  # {name: float(text) for name, text in hp.items()}
+            if not is_read or re.search(rf"{converted}|{all_at_once}", source.text) or "environ" in owner:
                 continue
             kind = "int" if re.fullmatch(r"-?\d+", found["default"]) else "float"
             seen = f"`{found['read']}` gives the text that was set, not a number"
@@ -155,13 +157,9 @@ def numbers(chain: Chain, folder: Folder) -> Iterator[Missing]:
 
 def outside(chain: Chain, folder: Folder) -> Iterator[Missing]:
     """Nothing speaks of /opt/ml: the model goes to where nobody collects it."""
-    if (
-        paths.ROOT not in chain.text
-        and not re.search(r"\bSM_[A-Z]+_|\$@|sys\.argv\[", chain.text)
-        and not _TOOLKITS.search(chain.text)
-    ):
-        if re.search(r"opt['\"]?\s*[,/]\s*['\"]?ml\b", chain.text):
-            return
+    # As one word, or in parts: Path("/") / "opt" / "ml".
+    named = r"opt['\"]?\s*[,/]\s*['\"]?ml\b|\bSM_[A-Z]+_|\$@|sys\.argv\["
+    if not re.search(named, f"{chain.text}\n{chain.configured}") and not _TOOLKITS.search(chain.text):
         seen = f"nothing in {_named(chain)} speaks of {paths.ROOT}"
         yield missing("T-45", failed(seen), folder.name(chain.first.file, 1))
 
@@ -173,9 +171,9 @@ def loopback(chain: Chain, folder: Folder) -> Iterator[Missing]:
     for pattern in _LOOPBACK:
         if found := chain.where(pattern):
             source, match = found
-            seen = f"`{match[0].strip()}`: nobody outside of the container reaches that"
-            fix = match[0].strip().replace(match[1], "0.0.0.0")  # noqa: S104 - what the contract asks for
-            yield missing("H-12", failed(seen, fix), folder.name(source.file, _line(source, match)))
+            seen = f"`{match['shown']}`: nobody outside of the container reaches that"
+            fix = match["shown"].replace(match["address"], "0.0.0.0")  # noqa: S104 - what the contract asks for
+            yield missing("H-12", failed(seen, fix), folder.name(source.file, _line(source, match, "shown")))
             return
     flask = chain.where(r"^[ \t]*app\.run\((?![^)]*\bhost\s*=)[^)]*\)")
     if (
@@ -205,7 +203,8 @@ def other_port(chain: Chain, folder: Folder) -> Iterator[Missing]:
 def no_routes(chain: Chain, folder: Folder) -> Iterator[Missing]:
     """A server of the user's own, and nothing in it speaks of /ping or of /invocations."""
     route = chain.where(_ROUTE)
-    if not route or not _WEB.search(chain.text) or _TOOLKITS.search(chain.text):
+    takes_all = re.search(r"path:path|<path:|\w+:path\}|<string:path>|/\*", chain.text)
+    if not route or takes_all or not _WEB.search(chain.text) or _TOOLKITS.search(chain.text):
         return
     source, match = route
     where, decorated = folder.name(source.file, _line(source, match)), match[0].startswith("@")

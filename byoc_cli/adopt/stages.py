@@ -147,6 +147,8 @@ class _Drawing:
 
     def _add(self, line: Instruction) -> None:
         self._copy(line)
+        if re.search(r"\.(?:tar|tgz|txz|tbz2?)\b", line.rest):  # it is unpacked there
+            self._build(line, self._absolute(self._expanded(line.rest.split()[-1].strip("[]\"'"))))
 
     def _copy(self, line: Instruction) -> None:
         flags, rest = _flags(line.rest)
@@ -181,9 +183,8 @@ class _Drawing:
             else f"{into}/{posixpath.relpath(path, source)}": replace(copied, line=line.line)
             for path, copied in found.items()
         }
-        # What else was made there is not known.
-        place = f"{into}/{posixpath.basename(source)}" if is_folder and not found else into
-        built = () if source in found else (place,)
+        # What else was made there is not known, nor whether it is a folder.
+        built = () if source in found else (into, f"{into}/{posixpath.basename(source)}")
         self._change(line, files={**self._stage.files, **moved}, built=(*self._stage.built, *built))
 
     def _copy_context(self, line: Instruction, source: str, into: str, chmod: str, *, is_folder: bool) -> None:

@@ -58,7 +58,12 @@ def _lines(values: Mapping[str, Found | None]) -> Iterator[str]:
     for key, found in values.items():
         if found is not None:
             comment = f"  # {_plain(found.where)}" if found.where not in {"", found.value} else ""
-            yield f"{key if _BARE.fullmatch(key) else _quoted(key)} = {_value(found.value)}{comment}"
+            yield f"{key_of(key)} = {_value(found.value)}{comment}"
+
+
+def key_of(name: str) -> str:
+    """Write a key."""
+    return name if _BARE.fullmatch(name) else _quoted(name)
 
 
 def _value(text: str) -> str:

@@ -45,8 +45,8 @@ def adopt(
     on each value that says where it was found, and written beside the Dockerfile when you say so; no other file is
     changed. Without a terminal and without --yes it is printed only.
 
-    What is missing is told by the ids of `byoc check`, with the lines to add. It is read from the files alone: what is
-    not plain is not said, and `byoc check` tries the image itself.
+    What is missing is told by the ids of `byoc check`, with the lines to add; paths are relative to DIR. It is read
+    from the files alone: what is not plain is not said, and `byoc check` tries the image itself.
 
     With --json: file (where byoc.toml goes), written, source, toml (its text), notes, missing: a list of id ("" for
     what is no rule of SageMaker's), level, result (fail, warn), sentence, where (file:line), seen, fix.

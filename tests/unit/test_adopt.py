@@ -159,6 +159,9 @@ def test_a_sound_project_misses_nothing(tmp_path: Path) -> None:
             "FROM golang AS b\nRUN go build -o /x\nFROM debian\nCOPY --from=b /x /usr/bin/train\nCOPY serve /usr/bin/",
             [],
         ),
+        ("FROM golang AS b\nRUN make\nFROM debian\nCOPY --from=b /out/ /usr/local/bin/\n", []),
+        ("FROM golang AS b\nRUN make\nFROM debian\nCOPY --from=b /out /srv\n", ["T-01", "H-01"]),
+        ("FROM python:3.11\nADD programs.tar.gz /opt/program\nENV PATH=/opt/program:$PATH\n", []),
         ("FROM python:3.11\nRUN chmod +x /usr/local/bin/train\n", ["T-01", "H-01"]),
         # How it is started.
         (DOCKERFILE + 'ENTRYPOINT ["python", "/srv/app.py"]\n', ["T-01", "H-01"]),
@@ -178,7 +181,8 @@ def test_a_sound_project_misses_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_dockerfile_is_judged_by_the_rules_of_check(dockerfile: str, ids: list[str], tmp_path: Path) -> None:
-    assert [each.id for each in adopt(folder(tmp_path, Dockerfile=dockerfile)).missing] == ids
+    made = folder(tmp_path, Dockerfile=dockerfile, programs_dot_tar_dot_gz="")
+    assert [each.id for each in adopt(made).missing] == ids
 
 
 def test_findings_point_at_the_line_of_the_dockerfile(tmp_path: Path) -> None:
@@ -257,6 +261,7 @@ def test_a_dockerignore_is_wanted_where_the_image_would_get_what_is_no_part_of_i
         ("#!/bin/sh\n# failure\nexec java -jar train.jar /opt/ml\n", []),
         ("#!/bin/sh\n# failure\njava -jar train.jar /opt/ml\n", ["T-40"]),
         ("#!/usr/bin/perl\n", ["T-32", "T-45"]),
+        (TRAIN + 'hp = {k: float(v) for k, v in hp.items()}\nlr = hp.get("lr", 0.1)\n', []),
     ],
 )
 def test_what_the_sources_of_train_lack(train: str, ids: list[str], tmp_path: Path) -> None:
@@ -275,6 +280,8 @@ def test_what_the_sources_of_train_lack(train: str, ids: list[str], tmp_path: Pa
         (SERVE.replace("8080", "5000"), ["H-12"]),
         (SERVE.replace("8080", 'int(os.environ["SAGEMAKER_BIND_TO_PORT"])'), []),
         (SERVE + '# app.run(host="127.0.0.1", port=8080)\n', []),
+        (SERVE + 'redis.Redis(host="localhost", port=6379)\n', []),
+        (SERVE.replace('"/ping"', '"/<path:path>"'), []),
         (SERVE + 'requests.get("http://localhost:8501/v1")\n', []),
         (SERVE.replace("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))", ""), ["H-07"]),
         ("#!/bin/sh\nexec gunicorn --bind 0.0.0.0:8080 app:app\n", []),
@@ -286,6 +293,20 @@ def test_what_the_sources_of_train_lack(train: str, ids: list[str], tmp_path: Pa
 )
 def test_what_the_sources_of_serve_lack(serve: str, ids: list[str], tmp_path: Path) -> None:
     assert [each.id for each in adopt(folder(tmp_path, serve=serve)).missing] == ids
+
+
+def test_a_folder_that_the_configuration_names_is_no_finding(tmp_path: Path) -> None:
+    train = "#!/usr/bin/env python3\nimport os, signal  # failure\nsignal.signal\nos.environ['MODEL']\n"
+    made = folder(tmp_path, train=train)
+    assert [each.id for each in adopt(made).missing] == ["T-45"]
+    (made / "Dockerfile").write_text(DOCKERFILE + "ENV MODEL=/opt/ml/model\n")
+    assert not adopt(made).missing
+
+
+def test_who_is_pid_1_of_a_base_that_nobody_knows_is_not_told(tmp_path: Path) -> None:
+    train = TRAIN.replace("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))", "")
+    made = folder(tmp_path, train=train, Dockerfile=DOCKERFILE.replace("python:3.11", "my/base"))
+    assert not adopt(made).missing
 
 
 def test_a_word_of_it_in_what_a_program_imports_is_enough(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,9 @@ def _hyperparameters(named: Folder, folder: Path, settings: Document) -> dict[st
     file, _, name = _target(settings, "train")[0].partition(":")
     content = reading.text_or_none(folder / file) if file else None
     try:
-        tree = ast.parse(content or "")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an escape that is none
+            tree = ast.parse(content or "")
     except (SyntaxError, ValueError, RecursionError):
         return {}
     function = next((each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == name), None)

@@ -142,8 +142,8 @@ def _looked_into(proposal: Proposal, folder: Folder) -> tuple[Proposal, list[Mis
     notes = list(proposal.notes)
     if unknown := [word for word in sketch.COMMANDS if drawn.maybe(word)]:
         words = " and ".join(f"`{word}`" for word in unknown)
-        base = drawn.stage.base or "the base image"
-        notes.append(f"{words} may come from {base} or be made by the build, which is not seen here")
+        base = "" if drawn.base_is_plain else f"come from {drawn.stage.base or 'the base image'}, or "
+        notes.append(f"{words} may {base}be made by the build, which is not seen here")
     return replace(proposal, asides=asides, notes=[*notes, *image_rules.unseen(facts)]), missing
 
 

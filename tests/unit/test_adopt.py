@@ -19,6 +19,7 @@ ADOPTED = Path(__file__).parents[1] / "adopted"
 FOLDERS = sorted(path.name for path in ADOPTED.iterdir() if path.is_dir())
 SOUND = Path(__file__).parents[1] / "integration" / "projects"
 REPOSITORY = Path(__file__).parents[2]
+TEMPLATES = sorted(path.parent.name for path in (REPOSITORY / "templates").glob("*/Dockerfile"))
 
 TRAIN = """#!/usr/bin/env python3
 import json, signal, sys
@@ -126,10 +127,10 @@ def test_sound_projects_have_no_false_alarms(name: str, tmp_path: Path) -> None:
     assert {each.id for each in found.missing} == true.get(name, set())
 
 
-def test_the_bundled_container_misses_nothing() -> None:
-    found = adopt(REPOSITORY / "container")
+@pytest.mark.parametrize("name", ["container", *(f"templates/{each}" for each in TEMPLATES)])
+def test_our_own_projects_miss_nothing(name: str) -> None:
+    found = adopt(REPOSITORY / name)
     assert not found.missing
-    assert found.proposal.root == REPOSITORY / "container"
 
 
 def test_a_sound_project_misses_nothing(tmp_path: Path) -> None:

@@ -401,6 +401,16 @@ def test_of_several_sources_the_first_is_taken_and_another_can_be_chosen(tmp_pat
         adopt(made, source="sagify")
 
 
+def test_the_image_of_an_mlflow_project_is_its_docker_env_s_only_where_that_is_built_here(tmp_path: Path) -> None:
+    made = folder(tmp_path, MLproject="name: Wine\ndocker_env:\n  image: me/env\n  environment: [[A, b], HOME]\n")
+    found = adopt(made)
+    assert (found.project.image, found.project.train.environment) == ("me/env", {"A": "b"})
+    (made / "Dockerfile").unlink()
+    found = adopt(made)
+    assert found.project.image == "wine"
+    assert "FROM me/env\n" in found.missing[0].fix
+
+
 @pytest.mark.parametrize(
     "value",
     ["plain", 'a "quoted" one', "back\\slash", "it's", "a\nb\t\x00\x7f", "grüezi 🐈", "'''", "\\d+ 'x'", ""],

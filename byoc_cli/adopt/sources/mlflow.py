@@ -53,7 +53,7 @@ def read_project(folder: Path, chosen: Path | None) -> Proposal:
     hyperparameters, channels, asides = _parameters(named, folder, proposal.root, settings, entry)
     return replace(
         proposal,
-        image=_image(named, settings) or proposal.image,
+        image=_image(named, settings, built=dockerfile is not None) or proposal.image,
         hyperparameters=hyperparameters,
         channels=channels,
         train_environment=_environment(named, settings),
@@ -63,8 +63,9 @@ def read_project(folder: Path, chosen: Path | None) -> Proposal:
     )
 
 
-def _image(named: Folder, settings: Document) -> Found | None:
-    given = settings.table("docker_env").get("image")
+def _image(named: Folder, settings: Document, *, built: bool) -> Found | None:
+    """Name the image as docker_env does where the Dockerfile makes that one, else as the project: it would be a base."""
+    given = settings.table("docker_env").get("image") if built else None
     if isinstance(given, str) and (name := plain.local_name(given)):
         return Found(name, named.name(settings.file, settings.line("docker_env", "image")))
     given = settings.data.get("name")

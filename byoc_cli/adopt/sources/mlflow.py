@@ -64,7 +64,7 @@ def read_project(folder: Path, chosen: Path | None) -> Proposal:
 
 
 def _image(named: Folder, settings: Document, *, built: bool) -> Found | None:
-    """Name the image as docker_env does where the Dockerfile makes that one, else as the project: it would be a base."""
+    """Name the image as docker_env does where the Dockerfile makes that; else it is a base."""
     given = settings.table("docker_env").get("image") if built else None
     if isinstance(given, str) and (name := plain.local_name(given)):
         return Found(name, named.name(settings.file, settings.line("docker_env", "image")))

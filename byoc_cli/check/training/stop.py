@@ -68,11 +68,12 @@ class StopFacts:
 class _Stopper:
     """Watches the first process, and sends SIGTERM in the middle of the training."""
 
-    def __init__(self, middle: float, settle: float, grace: float, *, slowed: bool) -> None:
+    def __init__(self, middle: float, wordless: float, settle: float, grace: float, *, slowed: bool) -> None:
         self.process: Process | None = None
         self.looks = 0
         self.asked_at = 0.0
         self._middle = middle
+        self._wordless = wordless
         self._settle = settle
         self._grace = grace
         self._slowed = slowed
@@ -80,7 +81,7 @@ class _Stopper:
     def __call__(self, container: Container, execution: Execution, listener: Listener, over: threading.Event) -> None:
         while not over.wait(_LOOK_SECONDS):
             spoken = listener.first_word is not None
-            if not spoken and time.monotonic() - listener.started < _WORDLESS_SECONDS:
+            if not spoken and time.monotonic() - listener.started < self._wordless:
                 continue  # until then it may be the engine's own process
             if not self._look(container):
                 continue
@@ -108,7 +109,7 @@ class _Stopper:
         takes = bool(self.process and self.process.takes)
         if self._slowed:  # it is over soon: until then a handler may come
             return takes
-        return elapsed > self._middle and (takes or elapsed - (listener.first_word or 0) > self._settle)
+        return elapsed > self._middle and (takes or elapsed - (listener.first_word or self._wordless) > self._settle)
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
@@ -117,6 +118,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     if reason := why_not(good):
         return StopFacts(good, reason)
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
+    wordless = max(_WORDLESS_SECONDS, 3 * (good.ran.first_word or 0))
     settle = _HANDLER_SECONDS if _SIGNALS.search("\n".join(sources.own(good.image).values())) else _SETTLE_SECONDS
     # The good run may have had less of this machine than the one that is to be stopped: it is over too soon, then.
     for name, share in (("stop", 0.5), ("stop-sooner", 0.15), ("stop-longer", 0.15)):
@@ -127,7 +129,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
         cpus = _SHORT_CPUS if slowed else 0
         wanted = good.again(name, bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
         grace = min(_GRACE, bench.order.timeout / 2)
-        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), settle, grace, slowed=slowed)
+        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), wordless, settle, grace, slowed=slowed)
         ran = attempt(bench, wanted, stopper)[0]
         if stopper.asked_at or slowed or ran.code:
             break

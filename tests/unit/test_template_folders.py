@@ -122,16 +122,20 @@ def test_its_ignore_files_keep_runs_out_of_git_and_the_rest_out_of_the_build(tem
 
 
 def test_its_python_is_typed(template: Template) -> None:
-    """By mypy as strict as byoc's own, in its folder, where its modules find each other."""
+    """By mypy as strict as byoc's own, in its folder, where its modules find each other.
+
+    Its libraries are not here, and what comes from them may be anything.
+    """
     if template.folder.is_symlink():
         pytest.skip("it is checked with the rest")
     scripts = [name for name in names(template) if _is_python(template.folder / name)]
     if not scripts:
         pytest.skip("there is no Python in it")
     cache = REPOSITORY / ".mypy_cache" / "templates" / template.name
-    words = ["--config-file", str(REPOSITORY / "pyproject.toml"), "--cache-dir", str(cache)]
+    words = ["--config-file", str(REPOSITORY / "pyproject.toml"), "--cache-dir", str(cache), "--scripts-are-modules"]
+    words += ["--ignore-missing-imports", "--allow-subclassing-any", "--allow-untyped-decorators"]
     ran = subprocess.run(
-        [sys.executable, "-m", "mypy", *words, "--scripts-are-modules", *scripts],
+        [sys.executable, "-m", "mypy", *words, *scripts],
         cwd=template.folder,
         capture_output=True,
         text=True,

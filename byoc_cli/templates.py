@@ -1,7 +1,7 @@
 """Template folders: which there are, what belongs to one, and a copy of it.
 
-A template is a folder; adding one to `templates/` is all there is to do. What git ignores in it does not belong to it.
-A wheel has them in the package itself: scripts/hatch_build.py puts there what `files` says.
+A template is a folder with a Dockerfile; adding one to `templates/` is all there is to do. What git ignores in it does
+not belong to it. A wheel has them in the package itself: scripts/hatch_build.py puts there what `files` says.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def home() -> Path:
 
 def available(folder: Path | None = None) -> list[Template]:
     """Return all templates by their names; `folder` is where they lie, `home()` without it."""
-    found = sorted(path for path in (folder or home()).iterdir() if path.is_dir() and path.name[0] not in "._")
-    return [read(path) for path in found]
+    found = sorted(path for path in (folder or home()).iterdir() if path.name[0] not in "._")
+    return [read(path) for path in found if (path / "Dockerfile").is_file()]  # a folder may be what another branch left
 
 
 def read(folder: Path) -> Template:
@@ -94,9 +94,9 @@ def files(folder: Path, top: Path) -> list[Path]:
     """
     folder = folder.resolve()
     if (top / ".git").exists():
-        names = [Path(name) for name in _git_files(folder)]
+        names = {Path(name) for name in _git_files(folder)}
     else:
-        names = [path.relative_to(folder) for path in folder.rglob("*")]
+        names = {path.relative_to(folder) for path in folder.rglob("*")}
     return sorted(name for name in names if (folder / name).is_file() and _MADE_HERE.isdisjoint(name.parts))
 
 
@@ -150,7 +150,7 @@ def in_the_way(names: Sequence[Path], target: Path) -> list[Path]:
     """Return what a copy would have to replace, or to write through: files, links, and links to folders."""
     found: list[Path] = []
     for name in names:
-        for parent in [*reversed(name.parents[:-1])]:
+        for parent in reversed(name.parents[:-1]):
             here = target / parent
             if os.path.lexists(here) and (here.is_symlink() or not here.is_dir()):
                 found.append(parent)

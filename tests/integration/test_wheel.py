@@ -39,7 +39,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "container/data/cifar-10/train.tfrecords",
         "templates/minimal/.byoc/runs/a/model.tar.gz",
         "templates/minimal/__pycache__/model.pyc",
-        "templates/new/README.md",
+        "templates/new/Dockerfile",
         "templates/new/out/model",
         "templates/new/.gitignore",
     ):
@@ -89,5 +89,6 @@ def test_a_project_from_the_wheel_is_that_from_the_checkout(installed: Path, tmp
 def test_only_what_belongs_to_a_new_template_is_in_the_wheel(installed: Path) -> None:
     assert sorted(path.name for path in (installed / "byoc_cli/_templates/new").iterdir()) == [
         ".gitignore",
+        "Dockerfile",
         "README.md",
     ]

@@ -38,7 +38,13 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A checkout's `templates` with one template in it."""
-    files = {"README.md": README, "train": "#!/bin/sh\n", ".dockerignore": "*\n", "data/deep/a.csv": "1\n"}
+    files = {
+        "README.md": README,
+        "Dockerfile": "FROM base\n",
+        "train": "#!/bin/sh\n",
+        ".dockerignore": "*\n",
+        "data/deep/a.csv": "1\n",
+    }
     write(tmp_path / "checkout/templates/small", files)
     (tmp_path / "checkout/templates/small/train").chmod(0o700)
     return tmp_path / "checkout/templates"
@@ -57,7 +63,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def test_a_folder_is_a_template_and_its_readme_says_what_it_is(home: Path) -> None:
-    write(home, {"bare/Dockerfile": "FROM base\n", "_hidden/README.md": "", ".hidden/README.md": "", "a-file": ""})
+    write(home, {"bare/Dockerfile": "FROM base\n", ".hidden/Dockerfile": "", "a-file": "", "left/.byoc/latest": ""})
     bare, small = templates.available(home)
     assert (bare.name, bare.about, bare.commands) == ("bare", "", ())
     assert (small.name, small.about) == ("small", "a sentence with a colon: and more")
@@ -132,7 +138,7 @@ def test_the_variables_of_a_git_hook_speak_of_another_repository(
 ) -> None:
     git(home.parent, "init", "-q")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
-    assert names(small.folder, home.parent) == [".dockerignore", "README.md", "data/deep/a.csv", "train"]
+    assert names(small.folder, home.parent) == [".dockerignore", "Dockerfile", "README.md", "data/deep/a.csv", "train"]
 
 
 def test_git_that_cannot_say_it(home: Path, small: Template, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,17 +152,18 @@ def test_git_that_cannot_say_it(home: Path, small: Template, monkeypatch: pytest
 
 def test_without_git_all_is_taken_but_what_pip_and_byoc_have_made(home: Path, small: Template) -> None:
     write(home / "small", {"__pycache__/a.pyc": "", "data/__pycache__/b.pyc": "", ".byoc/latest/model": ""})
-    assert names(small.folder, home.parent) == [".dockerignore", "README.md", "data/deep/a.csv", "train"]
+    assert names(small.folder, home.parent) == [".dockerignore", "Dockerfile", "README.md", "data/deep/a.csv", "train"]
 
 
 def test_a_template_may_be_a_link_to_a_folder_elsewhere_in_the_repository(home: Path, tmp_path: Path) -> None:
     git(home.parent, "init", "-q")
     files = {".gitignore": "/container/data/\n", "container/data/big": "", "container/README.md": "# c: c\n"}
+    files |= {"container/Dockerfile": ""}
     write(home.parent, files)
     (home / "linked").symlink_to("../container")
     (linked, _) = templates.available(home)
     assert (linked.name, linked.about) == ("linked", "c")
-    assert templates.copy(linked, tmp_path / "new") == [Path("README.md")]
+    assert templates.copy(linked, tmp_path / "new") == [Path("Dockerfile"), Path("README.md")]
 
 
 @pytest.mark.parametrize("template", templates.available(), ids=lambda each: each.name)

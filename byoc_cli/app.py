@@ -24,6 +24,7 @@ from byoc_cli.errors import ByocError, Interrupted, UsageError
 # What `byoc --help` lists, in the order of the work. Each is the function of its name in byoc_cli/commands/.
 COMMANDS: Sequence[tuple[str, str]] = (
     ("init", "Start a project from a template."),
+    ("adopt", "Make a byoc.toml for a container that is there already."),
     ("build", "Build the project's image."),
     ("check", "Check the image against SageMaker's contract."),
     ("local-train", "Train on this machine as SageMaker does."),

@@ -27,24 +27,40 @@ type Model struct {
 	Weights [][]float64 `json:"weights"`
 }
 
-// ReadCSV reads rows, with the label in the first column where they are labelled. A header has no place in it.
+// Columns are the measures of a flower, in cm.
+var Columns = []string{"sepal_length", "sepal_width", "petal_length", "petal_width"}
+
+// ReadCSV reads rows, with the label in the last column where they are labelled. A heading is passed over.
 func ReadCSV(from io.Reader, labelled bool) ([]Row, error) {
 	records, err := csv.NewReader(from).ReadAll()
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]Row, len(records))
+	width := len(Columns)
+	if labelled {
+		width++
+	}
+	var rows []Row
 	for i, record := range records {
-		if labelled {
-			rows[i].Label, record = record[0], record[1:]
+		if len(record) != width {
+			return nil, fmt.Errorf("row %d has %d columns, not %d", i+1, len(record), width)
 		}
-		for _, text := range record {
-			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if i == 0 && record[0] == Columns[0] {
+			continue
+		}
+		row := Row{Values: make([]float64, len(Columns))}
+		for column := range Columns {
+			text := strings.TrimSpace(record[column])
+			value, err := strconv.ParseFloat(text, 64)
 			if err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
 				return nil, fmt.Errorf("row %d: %q is not a number", i+1, text)
 			}
-			rows[i].Values = append(rows[i].Values, value)
+			row.Values[column] = value
 		}
+		if labelled {
+			row.Label = record[width-1]
+		}
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
@@ -56,15 +72,12 @@ func New(rows []Row) (*Model, error) {
 	}
 	m := &Model{}
 	for _, row := range rows {
-		if len(row.Values) != len(rows[0].Values) {
-			return nil, fmt.Errorf("a row has %d measures, another %d", len(rows[0].Values), len(row.Values))
-		}
 		m.Classes = append(m.Classes, row.Label)
 	}
 	slices.Sort(m.Classes)
 	m.Classes = slices.Compact(m.Classes)
 	for range m.Classes {
-		m.Weights = append(m.Weights, make([]float64, 1+len(rows[0].Values)))
+		m.Weights = append(m.Weights, make([]float64, 1+len(Columns)))
 	}
 	return m, nil
 }
@@ -122,8 +135,8 @@ func (m *Model) Likeliest(probabilities []float64) string {
 
 // Predict gives the probability of each class for the measures of a flower.
 func (m *Model) Predict(values []float64) ([]float64, error) {
-	if want := len(m.Weights[0]) - 1; len(values) != want {
-		return nil, fmt.Errorf("%d values, not %d", len(values), want)
+	if len(values) != len(Columns) {
+		return nil, fmt.Errorf("%d values, not %d: %s", len(values), len(Columns), strings.Join(Columns, ", "))
 	}
 	probabilities := m.probabilities(values)
 	if slices.ContainsFunc(probabilities, math.IsNaN) {
@@ -173,8 +186,9 @@ func Load(path string) (*Model, error) {
 	if err := json.Unmarshal(text, m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(m.Classes) == 0 || len(m.Weights) != len(m.Classes) {
-		return nil, fmt.Errorf("%s is not a model", path)
+	wrong := func(weights []float64) bool { return len(weights) != 1+len(Columns) }
+	if len(m.Classes) == 0 || len(m.Weights) != len(m.Classes) || slices.ContainsFunc(m.Weights, wrong) {
+		return nil, fmt.Errorf("%s is not a model of these columns", path)
 	}
 	return m, nil
 }

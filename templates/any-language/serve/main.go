@@ -164,7 +164,7 @@ func fromCSV(body []byte) ([][]float64, error) {
 func fromJSON(body []byte) ([][]float64, error) {
 	var request struct{ Instances [][]*float64 } // pointers: a null is no 0
 	if err := json.Unmarshal(body, &request); err != nil {
-		return nil, err
+		return nil, fmt.Errorf(`{"instances": [[6.3, 2.9, 5.0, 1.7], …]} is wanted: %w`, err)
 	}
 	rows := make([][]float64, len(request.Instances))
 	for i, instance := range request.Instances {

@@ -21,6 +21,7 @@ from byoc_cli.commands import (
     check,
     clean,
     doctor,
+    init,
     local_train,
     login,
     logs,
@@ -39,6 +40,7 @@ from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work.
 COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
+    ("init", init.init, init.EXAMPLES, "Start a project from a template."),
     ("build", build.build, build.EXAMPLES, "Build the project's image."),
     ("check", check.check, check.EXAMPLES, "Check the image against SageMaker's contract."),
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
@@ -59,6 +61,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
 
 _HELP = """\b
 Examples:
+  byoc init my-model
   byoc build
   byoc local-train --hyperparam train-steps=100
   byoc serve

@@ -15,7 +15,6 @@ import csv
 import io
 import json
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
@@ -38,17 +37,18 @@ MODEL = Path("/opt/ml/model/model.joblib")
 MEASURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")  # in cm
 
 
-class BadRequest(HTTPException):
+class BadRequest(Exception):
     """The caller's mistake: an answer from 400 to 499, never 500 (H-18)."""
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(status, message)
+        super().__init__(message)
+        self.status = status
 
 
 # -- requests and answers ---------------------------------------------------------------------------------------------
 
 
-def read_csv(body: bytes) -> list[Sequence[object]]:
+def read_csv(body: bytes) -> list[list[Any]]:
     """Read a flower a line; there is no heading."""
     try:
         text = body.decode("utf-8-sig").strip()
@@ -57,7 +57,7 @@ def read_csv(body: bytes) -> list[Sequence[object]]:
         raise BadRequest(f"the body is not CSV: {error}") from error
 
 
-def read_json(body: bytes) -> list[Sequence[object]]:
+def read_json(body: bytes) -> list[list[Any]]:
     """Read {"instances": [[5.1, 3.5, 1.4, 0.2], ...]}."""
     try:
         content = json.loads(body)
@@ -69,7 +69,7 @@ def read_json(body: bytes) -> list[Sequence[object]]:
     return rows
 
 
-def to_flowers(rows: Sequence[Sequence[object]]) -> NDArray[np.float64]:
+def to_flowers(rows: Sequence[list[Any]]) -> NDArray[np.float64]:
     """Make an array of [n, 4] numbers, or say which flower is wrong."""
     if not rows:
         raise BadRequest("there are no flowers in the body")
@@ -98,7 +98,7 @@ def write_json(species: Sequence[str], probabilities: Sequence[Sequence[float]])
     return json.dumps({"predictions": [{"species": name, "probabilities": row} for name, row in pairs]}).encode()
 
 
-READERS: Mapping[str, Callable[[bytes], list[Sequence[object]]]] = {
+READERS: Mapping[str, Callable[[bytes], list[list[Any]]]] = {
     "text/csv": read_csv,
     "application/json": read_json,
 }
@@ -150,20 +150,25 @@ async def invocations(request: Request) -> Response:
     body = await request.body()
     content = await asyncio.to_thread(predict, request.app.state.model, body, kind, answer)
     print(f"{len(body)} bytes of {kind} answered in {time.perf_counter() - started:.3f} s", flush=True)
-    return Response(content, media_type=answer, headers={"Content-Type": answer})
+    return Response(content, headers={"Content-Type": answer})
 
 
 async def refuse(_request: Request, error: Exception) -> Response:
     """Answer a caller's mistake in JSON, so that a program can read it."""
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    detail = error.detail if isinstance(error, HTTPException) else str(error)
-    print(f"refused with {status}: {detail}", flush=True)
-    return JSONResponse({"error": detail}, status, headers=getattr(error, "headers", None))
+    status = error.status if isinstance(error, BadRequest) else 500
+    print(f"refused with {status}: {error}", flush=True)
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def no_such_route(request: Request, error: Exception) -> Response:
+    """Answer 404 or 405."""
+    assert isinstance(error, HTTPException)
+    message = f"there is no {request.method} {request.url.path}: {error.detail}"
+    return JSONResponse({"error": message}, error.status_code, headers=error.headers)
 
 
 async def fail(_request: Request, error: Exception) -> Response:
-    """Answer our own mistake, and show where it is in the log."""
-    traceback.print_exception(error)
+    """Answer our own mistake; the server shows in the log where it is."""
     return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 500)
 
 
@@ -183,6 +188,6 @@ def load(path: Path) -> DecisionTreeClassifier:
 
 app = Starlette(
     routes=[Route("/ping", ping, methods=["GET", "POST"]), Route("/invocations", invocations, methods=["POST"])],
-    exception_handlers={HTTPException: refuse, Exception: fail},
+    exception_handlers={BadRequest: refuse, HTTPException: no_such_route, Exception: fail},
     lifespan=lifespan,
 )

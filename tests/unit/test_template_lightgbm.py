@@ -19,7 +19,8 @@ FILE = Path(__file__).parents[2] / "templates/lightgbm/channels.py"
 def channels() -> Any:
     """The module; its name is its own, for other templates may have one of the same."""
     spec = importlib.util.spec_from_file_location("lightgbm_channels", FILE)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

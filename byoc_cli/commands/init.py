@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NEXT = 3
 
 EXAMPLES = """
-  byoc init my-model --template scikit-learn
+  byoc init my-model --template minimal
   byoc init --list
   cd my-model && byoc init
 """

@@ -47,7 +47,7 @@ class Channel:
         """
         self.name = name
         self._data = data
-        self._piped = settings.get("TrainingInputMode") == "Pipe"  # FastFile is told as File (T-20): it looks the same
+        self.piped = settings.get("TrainingInputMode") == "Pipe"  # FastFile is told as File (T-20): it looks the same
         self._epochs = itertools.count()
         kind = settings.get("ContentType", "text/csv").partition(";")[0].strip().lower()
         if kind != "text/csv":
@@ -87,7 +87,7 @@ class Channel:
         return Table(table[:, 0].copy(), table[:, 1:].copy())
 
     def _sources(self) -> Iterator[Path]:
-        if self._piped:
+        if self.piped:
             path = self._data / f"{self.name}_{next(self._epochs)}"
             while not path.exists():  # the platform makes it when the one before has been read
                 time.sleep(_LOOK_SECONDS)

@@ -43,7 +43,7 @@ def test_its_readme_says_what_it_is_and_what_to_type(template: Template) -> None
     text = (template.folder / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {template.name}: ")
     assert 10 < len(template.about) < ABOUT
-    words = [" ".join(command.split()[:2]) for command in template.commands]
+    words = dict.fromkeys(" ".join(command.split()[:2]) for command in template.commands)
     assert [word for word in words if word in TYPED] == TYPED, "in the order of the work"
     table = re.search(r"^\| file \|.*?\n\n", text, re.DOTALL | re.MULTILINE)
     assert table, "a table of the files"

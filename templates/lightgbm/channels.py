@@ -9,15 +9,15 @@ from __future__ import annotations
 import array
 import csv
 import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _LOOK_SECONDS = 0.1
@@ -62,6 +62,8 @@ class Channel:
             JobError: there is nothing to read, or it is not CSV; says where.
 
         """
+        import numpy as np  # late: `train` handles signals before anything slow is imported
+
         values = array.array("d")  # 8 bytes a number, however long the stream is
         columns = rows = 0
         for source in self._sources():
@@ -69,7 +71,7 @@ class Channel:
                 lines = csv.reader(text)
                 try:
                     for row in filter(None, lines):
-                        values.extend(float(cell) if cell.strip() else np.nan for cell in row)
+                        values.extend(float(cell) if cell.strip() else math.nan for cell in row)
                         columns = columns or len(row)
                         rows += 1
                         if len(row) != columns or columns < 2:

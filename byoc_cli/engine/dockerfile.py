@@ -70,7 +70,7 @@ class Dockerfile:
             needed.add(index)
             stage = self.stages[index]
             sources = [stage.base, *(source for line in stage.instructions for source in _sources(line))]
-            open_ += [found for source in sources if (found := self._stage(source, index)) is not None]
+            open_ += [found for source in sources if (found := self.stage(source, index)) is not None]
         return sorted(needed)
 
     def bases(self, target: str = "") -> list[str]:
@@ -78,11 +78,12 @@ class Dockerfile:
         bases: dict[str, None] = {}
         for index in self.needed(target):
             stage = self.stages[index]
-            if self._stage(stage.base, index) is None and stage.base != "scratch":
+            if self.stage(stage.base, index) is None and stage.base != "scratch":
                 bases[stage.base] = None
         return list(bases)
 
-    def _stage(self, source: str, before: int) -> int | None:
+    def stage(self, source: str, before: int) -> int | None:
+        """Return the index of a stage before another that FROM or --from names; None for an image."""
         for index in range(before - 1, -1, -1):
             if source.lower() == self.stages[index].name.lower() or source == str(index):
                 return index
@@ -104,15 +105,15 @@ def parse(text: str, args: Mapping[str, str] | None = None) -> Dockerfile:
             words = [word for word in line.rest.split() if not word.startswith("--")]
             values = {name: (args or {}).get(name, value) for name, value in defaults.items()}
             name = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
-            stages.append((_expand(words[0], values) if words else "", name, [line]))
+            stages.append((expanded(words[0], values) if words else "", name, [line]))
         elif stages:
             stages[-1][2].append(line)
         else:
             head.append(line)
             if line.word == "ARG":
-                for name, value in _arguments(line.rest).items():
+                for name, value in arguments_of(line.rest).items():
                     values = {**defaults, **{key: given for key, given in (args or {}).items() if key in defaults}}
-                    defaults[name] = None if value is None else _expand(value, values)
+                    defaults[name] = None if value is None else expanded(value, values)
     if not stages:
         raise ByocError("the Dockerfile has no FROM", hint="its first instruction names the image to start from")
     return Dockerfile(tuple(head), tuple(Stage(base, name, tuple(lines)) for base, name, lines in stages), defaults)
@@ -208,8 +209,8 @@ def _heredoc_end(word: str, rest: str, lines: list[str], at: int) -> int:
     return at
 
 
-def _arguments(rest: str) -> dict[str, str | None]:
-    """Read the names of an ARG instruction and their defaults."""
+def arguments_of(rest: str) -> dict[str, str | None]:
+    """Read the names of an ARG instruction, or of an ENV, and what they are set to (None for nothing)."""
     found: dict[str, str | None] = {}
     for part in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", rest):
         name, equals, value = part.partition("=")
@@ -226,7 +227,7 @@ def _sources(line: Instruction) -> list[str]:
     return []
 
 
-def _expand(text: str, values: Mapping[str, str | None]) -> str:
+def expanded(text: str, values: Mapping[str, str | None]) -> str:
     """Replace $NAME, ${NAME}, ${NAME:-default} and ${NAME:+other}."""
 
     def value(found: re.Match[str]) -> str:

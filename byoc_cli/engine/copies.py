@@ -1,0 +1,302 @@
+"""Where a Dockerfile puts the files of its context: COPY and ADD read as BuildKit reads them.
+
+Pure, but for the two questions that a `Context` and an `is_folder` answer.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from byoc_cli.engine.dockerfile import Dockerfile, Instruction, Stage, arguments_of, expanded
+from byoc_cli.engine.steps import Use, uses
+
+_ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tbz2?|tar\.xz|txz|tar\.zst)$", re.IGNORECASE)
+_REMOTE = re.compile(r"^(https?://|git@|git://|ssh://)")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+class Context(Protocol):
+    """The build context: paths relative to it, "" itself; what .dockerignore excludes is not there."""
+
+    def kind(self, path: str) -> str:
+        """Say what a path is: "file", "folder", or "" for nothing."""
+
+    def below(self, folder: str) -> Iterable[str]:
+        """Give all files below a folder."""
+
+    def entries(self, folder: str) -> Iterable[str]:
+        """Give the names of what lies in a folder itself."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file of the context in the image.
+
+    `mode` is what --chmod says, None for the file's own; `direct` says that COPY names it itself, so that a symbolic
+    link is followed; `step` is the COPY's number among all of the file, `after` how many RUN stood before it.
+    """
+
+    source: str
+    mode: int | None = None
+    direct: bool = False
+    step: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What of the context is where in the image: absolute path to file.
+
+    `used` has the files that a step of the build has used, so that only a build makes all of a change to them;
+    `owned` says that a step gives files another owner than root.
+    """
+
+    files: Mapping[str, Placed]
+    used: Mapping[str, Use]
+    owned: bool = False
+
+
+@dataclass
+class _State:
+    """A stage as far as it was read."""
+
+    folder: str
+    environment: dict[str, str]
+    arguments: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Placed] = field(default_factory=dict)
+    used: dict[str, Use] = field(default_factory=dict)
+    runs: int = 0
+    owned: bool = False
+
+    def expand(self, text: str) -> str:
+        """Replace variables; ENV wins over ARG."""
+        return expanded(text, {**self.arguments, **self.environment})
+
+    def path(self, text: str) -> str:
+        """Make a path absolute, by WORKDIR."""
+        return posixpath.normpath(posixpath.join(self.folder, text))
+
+
+@dataclass(frozen=True)
+class _Words:
+    """A COPY's or ADD's flags, sources and destination."""
+
+    flags: Mapping[str, str]
+    sources: Sequence[str]
+    destination: str
+
+    def excluded(self, relative: str) -> bool:
+        """Whether --exclude leaves a file out."""
+        patterns = [pattern for pattern in self.flags.get("exclude", "").split("\n") if pattern]
+        parts = relative.split("/")
+        heads = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+        return any(_matches(head, pattern.removeprefix("**/")) for pattern in patterns for head in heads) or any(
+            fnmatchcase(parts[-1], pattern[3:]) for pattern in patterns if pattern.startswith("**/")
+        )
+
+
+def placement(
+    file: Dockerfile,
+    target: str,
+    context: Context,
+    *,
+    args: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: str = "/",
+    is_folder: Callable[[str], bool] = lambda _: False,
+) -> Placement:
+    """Read the stages that `target` is made of, from their first base on.
+
+    `args` are build arguments, and those that the platform has (TARGETARCH, …); `environment` and `folder` are ENV and
+    WORKDIR of the base image. `is_folder` looks into the image: `COPY train /usr/local/bin` puts train into that folder.
+    """
+    reader = _Reader(file, context, dict(args or {}), _State(folder or "/", dict(environment or {})), is_folder)
+    state = reader.stage(file.target(target))
+    used = {**reader.used, **state.used}
+    return Placement(state.files, used, state.owned)
+
+
+class _Reader:
+    def __init__(
+        self,
+        file: Dockerfile,
+        context: Context,
+        args: Mapping[str, str],
+        base: _State,
+        is_folder: Callable[[str], bool],
+    ) -> None:
+        self._file = file
+        self._context = context
+        self._args = args
+        self._base = base
+        self._is_folder = is_folder
+        self._steps = 0
+        self.used: dict[str, Use] = {}  # by stages that something is copied from
+
+    def stage(self, index: int) -> _State:
+        """Read a stage, after the one that it starts from."""
+        stage = self._file.stages[index]
+        before = self._file.stage(stage.base, index)
+        state = deepcopy(self._base) if before is None else self.stage(before)
+        state.arguments = {}  # an ARG ends with its stage
+        for line in stage.instructions:
+            self._read(state, line, stage, index)
+        return state
+
+    def _read(self, state: _State, line: Instruction, stage: Stage, index: int) -> None:
+        if line.word == "ARG":
+            known = {**self._file.arguments, **self._args}
+            for name, default in arguments_of(line.rest).items():
+                value = self._args.get(name, default if default is not None else known.get(name))
+                state.arguments[name] = state.expand(value or "")
+        elif line.word == "ENV":
+            state.environment |= _variables(state, line.rest)
+        elif line.word == "WORKDIR":
+            state.folder = state.path(state.expand(line.rest))
+        elif line.word == "RUN":
+            state.runs += 1
+            state.owned |= "chown" in line.text
+            state.used |= uses(line, state.folder, {place: placed.source for place, placed in state.files.items()})
+        elif line.word in {"COPY", "ADD"} and not line.heredoc and "<<" not in line.rest:
+            self._copy(state, line, index)
+
+    def _copy(self, state: _State, line: Instruction, index: int) -> None:
+        words = _words(line.rest, state.expand)
+        self._steps += 1
+        state.owned |= "chown" in words.flags
+        if "from" in words.flags:
+            self._pass_on(state, words, line, index)
+            return
+        found = [(path, glob) for source in words.sources for path, glob in self._found(source)]
+        into = state.path(words.destination)
+        many = len(words.sources) > 1 or len(found) > 1
+        folder = many or bool(re.search(r"(^|/)\.{0,2}$", words.destination)) or into == "/"
+        for path, _ in found:
+            if line.word == "ADD" and _ARCHIVE.search(path) and self._context.kind(path) == "file":
+                state.used[path] = Use("ADD, which unpacks it", input_only=True)
+                continue
+            for relative, source in self._files(path):
+                if words.excluded(source if "parents" in words.flags else relative or posixpath.basename(source)):
+                    continue
+                if "parents" in words.flags:
+                    place = f"{into}/{source}"
+                elif relative:
+                    place = f"{into}/{relative}"
+                else:
+                    inside = folder or self._holds(state, into)
+                    place = f"{into}/{posixpath.basename(source)}" if inside else into
+                state.files[posixpath.normpath(place)] = Placed(
+                    source, _mode(words.flags.get("chmod", "")), not relative, self._steps, state.runs
+                )
+
+    def _holds(self, state: _State, into: str) -> bool:
+        """Whether a destination without a slash is a folder all the same."""
+        return into == state.folder or any(each.startswith(f"{into}/") for each in state.files) or self._is_folder(into)
+
+    def _files(self, path: str) -> Iterable[tuple[str, str]]:
+        """Give what a source stands for: (path below it, "" for a file itself; path in the context)."""
+        if self._context.kind(path) == "file":
+            yield "", path
+            return
+        for each in self._context.below(path):
+            yield posixpath.relpath(each, path or "."), each
+
+    def _found(self, source: str) -> list[tuple[str, bool]]:
+        """Find what a source names: nothing where it is remote, is not there, or is excluded."""
+        if _REMOTE.match(source):
+            return []
+        path = posixpath.normpath("/" + source.replace("/./", "/")).lstrip("/")
+        if not _MAGIC.search(path):
+            return [(path, False)] if self._context.kind(path) else []
+        found = [""]
+        for part in path.split("/"):
+            found = [
+                posixpath.join(folder, name)
+                for folder in found
+                if self._context.kind(folder) == "folder"
+                for name in sorted(self._context.entries(folder))
+                if fnmatchcase(name, part)
+            ]
+        return [(each, True) for each in found]
+
+    def _pass_on(self, state: _State, words: _Words, line: Instruction, index: int) -> None:
+        """Take over what another stage only passes on: what it has copied, and no RUN came after."""
+        other = self._file.stage(words.flags["from"], index)
+        if other is None:
+            return
+        theirs = self.stage(other)
+        into = state.path(words.destination)
+        folder = words.destination.endswith("/") or words.destination == "." or len(words.sources) > 1
+        passed = set()
+        for source in words.sources:
+            path = posixpath.normpath(posixpath.join("/", source))
+            for place, placed in theirs.files.items():
+                inside = place.startswith(path.rstrip("/") + "/")
+                if not (inside or _matches(place, path)) or placed.after != theirs.runs:
+                    continue
+                if inside:
+                    target = f"{into}/{posixpath.relpath(place, path)}"
+                elif folder or _MAGIC.search(path) or self._holds(state, into):
+                    target = f"{into}/{posixpath.basename(place)}"
+                else:
+                    target = into
+                passed.add(placed.source)
+                state.files[posixpath.normpath(target)] = Placed(
+                    placed.source, _mode(words.flags.get("chmod", "")) or placed.mode, placed.direct, self._steps, state.runs
+                )
+        what = f"the stage of `{line.word} {_short(line.rest)}`"
+        made = {placed.source: Use(what) for placed in theirs.files.values() if placed.after != theirs.runs}
+        self.used |= {source: use for source, use in {**made, **theirs.used}.items() if source not in passed}
+
+
+def _words(rest: str, expand: Callable[[str], str]) -> _Words:
+    """Read flags, sources and destination, in the shell's form or as a JSON list."""
+    flags: dict[str, str] = {}
+    while found := re.match(r"--([a-z]+)(?:=(\S*))?\s+", rest):
+        value = expand(found[2] or "")
+        flags[found[1]] = f"{flags[found[1]]}\n{value}" if found[1] in flags else value
+        rest = rest[found.end() :]
+    words: list[str] = []
+    if rest.startswith("["):
+        try:
+            words = [str(word) for word in json.loads(rest)]
+        except ValueError:
+            words = []
+    words = words or [_unquoted(word) for word in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", rest)]
+    *sources, destination = [expand(word) for word in words] or [""]
+    if flags.get("parents") == "false":
+        del flags["parents"]
+    return _Words(flags, sources, destination)
+
+
+def _unquoted(word: str) -> str:
+    return re.sub(r"\"([^\"]*)\"|'([^']*)'", lambda found: found[1] or found[2] or "", word)
+
+
+def _variables(state: _State, rest: str) -> dict[str, str]:
+    """Read an ENV: K=V …, or K and all that follows."""
+    first = rest.split(maxsplit=1)
+    if len(first) == 2 and "=" not in first[0]:
+        return {first[0]: state.expand(first[1])}
+    return {name: state.expand(value or "") for name, value in arguments_of(rest).items()}
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Match part by part: `*` stops at a slash."""
+    parts, patterns = path.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _mode(text: str) -> int | None:
+    return int(text, 8) if re.fullmatch(r"[0-7]{3,4}", text) else None
+
+
+def _short(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()

@@ -20,6 +20,7 @@ from byoc_cli.commands import (
     build,
     check,
     clean,
+    dev,
     doctor,
     local_train,
     login,
@@ -43,6 +44,8 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("check", check.check, check.EXAMPLES, "Check the image against SageMaker's contract."),
     ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
     ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
+    ("dev train", dev.train, dev.TRAIN_EXAMPLES, "Train with the source as it is now."),
+    ("dev serve", dev.serve, dev.SERVE_EXAMPLES, "Serve with the source as it is now, and anew when it changes."),
     ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),
     ("batch", batch.batch, batch.EXAMPLES, "Transform files on this machine as a batch job does."),
     ("push", push.push, push.EXAMPLES, "Push the image to ECR, and prove that SageMaker takes it."),
@@ -56,6 +59,9 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
 )
+
+# Of commands of two words the first one, and what `byoc --help` says of it.
+GROUPS = {"dev": "Train and serve with the source as it is now: an edit needs no build."}
 
 _HELP = """\b
 Examples:
@@ -105,10 +111,28 @@ def make() -> typer.Typer:
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(2)
 
-    for name, function, examples, short in COMMANDS:
+    groups: dict[str, typer.Typer] = {"": app}
+    for words, function, examples, short in COMMANDS:
+        group, _, name = words.rpartition(" ")
+        if group not in groups:
+            groups[group] = _group(group)
+            app.add_typer(groups[group])
         text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
-        app.command(name, cls=Command, help=text, short_help=short)(command(function))
+        groups[group].command(name, cls=Command, help=text, short_help=short)(command(function))
     return app
+
+
+def _group(name: str) -> typer.Typer:
+    """Make the group of the commands of two words that begin with a name; alone it says which there are."""
+    group = typer.Typer(name=name, cls=_Commands, invoke_without_command=True, rich_markup_mode=None)
+
+    @group.callback(help=GROUPS[name], short_help=GROUPS[name])
+    def _alone(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
+
+    return group
 
 
 def _paragraphs(text: str) -> str:

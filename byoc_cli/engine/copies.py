@@ -249,7 +249,11 @@ class _Reader:
                     target = into
                 passed.add(placed.source)
                 state.files[posixpath.normpath(target)] = Placed(
-                    placed.source, _mode(words.flags.get("chmod", "")) or placed.mode, placed.direct, self._steps, state.runs
+                    placed.source,
+                    _mode(words.flags.get("chmod", "")) or placed.mode,
+                    placed.direct,
+                    self._steps,
+                    state.runs,
                 )
         what = f"the stage of `{line.word} {_short(line.rest)}`"
         made = {placed.source: Use(what) for placed in theirs.files.values() if placed.after != theirs.runs}

@@ -67,8 +67,13 @@ class Live:
         assert self._current
         return self._current.members
 
-    def begin(self, request: EndpointRequest) -> Endpoint:
-        """Start the first container, and the local endpoint; returns when it answers."""
+    def begin(self, request: EndpointRequest, check: Callable[[], None] = lambda: None) -> Endpoint:
+        """Start the first container, and the local endpoint; returns when it answers. `check` may raise until then."""
+
+        def look() -> None:
+            self._interrupts.check()
+            check()
+
         first = self._start(request)
         if self._listener:
             from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
@@ -77,7 +82,7 @@ class Live:
             self._local.begin(
                 settings_of(self._project, request, first.members), [each.container.id for each in first.members]
             )
-        ready = together.wait_until_ready(first.members, request, self._interrupts.check, self._port)
+        ready = together.wait_until_ready(first.members, request, look, self._port)
         if self._local:
             self._local.ready()
         self._current = first

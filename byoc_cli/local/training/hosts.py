@@ -229,6 +229,8 @@ class _Maker:
             for network in more:
                 container.connect(network)
             lay_out(container, self._job, host, inputs)
+            if self._job.source:
+                self._job.source.put(container)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
@@ -259,14 +261,16 @@ class _Maker:
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
         platform |= self._access.environment if self._access else {}
+        source = job.source
         return ContainerSpec(
             image=job.image.id,
             command=command,
             entrypoint=entrypoint,
             name=job.container_name(host),
             labels=self.labels(host),
-            environment=platform | dict(job.environment),
-            mounts=[*volumes, *channels],
+            environment=platform | dict(job.environment) | dict(source.environment(job.environment) if source else {}),
+            mounts=[*volumes, *channels, *(source.mounts if source else ())],
+            ports=source.ports if source else {},
             network=self._network,
             aliases=[host],
             # A host's own name is not algo-1 in the cloud (T-27, T-71).

@@ -81,7 +81,11 @@ def _version(value: bool) -> None:
 
 
 class _Commands(TyperGroup):
-    """All commands; what --help and --version print is a result as any other."""
+    """All commands, in the table's order; what --help and --version print is a result as any other."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = list(dict.fromkeys(word for name, *_ in COMMANDS for word in name.split()))
+        return sorted(super().list_commands(ctx), key=order.index)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with written():

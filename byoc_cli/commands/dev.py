@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from byoc_cli.commands import hosted, local_train
 from byoc_cli.commands import train_options as options
-from byoc_cli.commands.options import EnvFileOption, EnvOption, ModelOption, Outcome, Session, region, with_options_of
+from byoc_cli.commands.options import EnvFileOption, EnvOption, ModelOption, Outcome, Session, region
 from byoc_cli.commands.serve_containers import containers, definitions, given_models
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
@@ -32,6 +34,8 @@ SERVE_EXAMPLES = """
   byoc dev serve --debug-port 5678
 """
 
+_Function = TypeVar("_Function", bound=Callable[..., Outcome])
+
 _LONG_SECONDS = 7 * 86_400.0  # whoever waits for a debugger is a person
 
 DebugPortOption = Annotated[
@@ -46,7 +50,24 @@ DebugPortOption = Annotated[
 ]
 
 
-@with_options_of(local_train.local_train, without=("image", "build"))
+def _with_options_of(other: Callable[..., Outcome], *, without: Sequence[str] = ()) -> Callable[[_Function], _Function]:
+    """Give a command function, which takes them as `**given`, all options of another one."""
+
+    def decorate(function: _Function) -> _Function:
+        _, *theirs = inspect.signature(other, eval_str=True).parameters.values()
+        session, *own = inspect.signature(function, eval_str=True).parameters.values()
+        added = [
+            *(one for one in theirs if one.name not in without),
+            *(one for one in own if one.kind != one.VAR_KEYWORD),
+        ]
+        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in added]
+        function.__signature__ = inspect.Signature([session, *parameters])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+@_with_options_of(local_train.local_train, without=("image", "build"))
 def train(session: Session, debug_port: DebugPortOption = None, **given: Any) -> Outcome:
     """Train as `byoc local-train` does, with the source as it is now: an edit needs no build.
 
@@ -166,7 +187,7 @@ def _found(session: Session, project: Project, debug_port: int | None) -> tuple[
             "list what is no source in .dockerignore, or mount it: [dev] mounts in byoc.toml",
         )
     if debugger:
-        session.console.log(f"for VS Code, .vscode/launch.json:\n{debugger.launch(project.root, source.mappings())}")
+        session.console.log(f"for VS Code, .vscode/launch.json:\n{debugger.launch(project.root, source.folders())}")
     return reference, image, source
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -131,8 +131,6 @@ class Outcome:
     exit_code: int = 0
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Outcome])
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result, warnings and errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print more of what is done.")]
@@ -170,23 +168,6 @@ def command(function: Callable[..., Outcome]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
-
-
-def with_options_of(other: Callable[..., Outcome], *, without: Sequence[str] = ()) -> Callable[[_Function], _Function]:
-    """Give a command function, which takes them as `**given`, all options of another one."""
-
-    def decorate(function: _Function) -> _Function:
-        _, *theirs = inspect.signature(other, eval_str=True).parameters.values()
-        session, *own = inspect.signature(function, eval_str=True).parameters.values()
-        added = [
-            *(one for one in theirs if one.name not in without),
-            *(one for one in own if one.kind != one.VAR_KEYWORD),
-        ]
-        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in added]
-        function.__signature__ = inspect.Signature([session, *parameters])  # type: ignore[attr-defined]
-        return function
-
-    return decorate
 
 
 class Command(TyperCommand):

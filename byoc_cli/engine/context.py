@@ -94,7 +94,7 @@ class Tree:
             return ""
         if found.is_dir() and not (path and found.is_symlink()):
             return "folder"
-        return "" if self._matcher.matches(path) else "file"
+        return "" if self._excluded(path) else "file"
 
     def below(self, folder: str) -> Iterator[str]:
         """Give all files below a folder, in the order of their names."""
@@ -103,10 +103,13 @@ class Tree:
             found = self._root / path
             if found.is_dir() and not found.is_symlink():
                 # Of a folder that is excluded something may be excepted (!data/sample.csv).
-                if self._exceptions or not self._matcher.matches(path):
+                if self._exceptions or not self._excluded(path):
                     yield from self.below(path)
-            elif not self._matcher.matches(path):
+            elif not self._excluded(path):
                 yield path
+
+    def _excluded(self, path: str) -> bool:
+        return bool(self._matcher.matches(path))  # type: ignore[arg-type]  # its stubs want a Path, it a text
 
     def entries(self, folder: str) -> list[str]:
         """Give the names of what lies in a folder itself; none of one that may not be listed."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from byoc_cli.engine.dockerfile import Dockerfile, Instruction, Stage, arguments_of, expanded
-from byoc_cli.engine.steps import Use, uses
+from byoc_cli.engine.dockerfile import Dockerfile, Instruction, arguments_of, expanded, sources_of
+from byoc_cli.engine.steps import Use, shortened, uses
 
 _ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tbz2?|tar\.xz|txz|tar\.zst)$", re.IGNORECASE)
 _REMOTE = re.compile(r"^(https?://|git@|git://|ssh://)")
@@ -81,7 +81,7 @@ class _State:
 
     def path(self, text: str) -> str:
         """Make a path absolute, by WORKDIR."""
-        return posixpath.normpath(posixpath.join(self.folder, text))
+        return _clean(posixpath.join(self.folder, text))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def placement(
     """Read the stages that `target` is made of, from their first base on.
 
     `args` are build arguments, and those that the platform has (TARGETARCH, …); `environment` and `folder` are ENV and
-    WORKDIR of the base image. `is_folder` looks into the image: `COPY train /usr/local/bin` puts train into that folder.
+    WORKDIR of the base image. `is_folder` looks into the image: `COPY train /usr/local/bin` is into a folder.
     """
     reader = _Reader(file, context, dict(args or {}), _State(folder or "/", dict(environment or {})), is_folder)
     state = reader.stage(file.target(target))
@@ -147,10 +147,10 @@ class _Reader:
         state = deepcopy(self._base) if before is None else self.stage(before)
         state.arguments = {}  # an ARG ends with its stage
         for line in stage.instructions:
-            self._read(state, line, stage, index)
+            self._read(state, line, index)
         return state
 
-    def _read(self, state: _State, line: Instruction, stage: Stage, index: int) -> None:
+    def _read(self, state: _State, line: Instruction, index: int) -> None:
         if line.word == "ARG":
             known = {**self._file.arguments, **self._args}
             for name, default in arguments_of(line.rest).items():
@@ -163,6 +163,10 @@ class _Reader:
         elif line.word == "RUN":
             state.runs += 1
             state.owned |= "chown" in line.text
+            for name in sources_of(line):
+                if (other := self._file.stage(name, index)) is not None:
+                    theirs = self.stage(other)
+                    self.used |= {placed.source: Use(_step(line)) for placed in theirs.files.values()} | theirs.used
             state.used |= uses(line, state.folder, {place: placed.source for place, placed in state.files.items()})
         elif line.word in {"COPY", "ADD"} and not line.heredoc and "<<" not in line.rest:
             self._copy(state, line, index)
@@ -192,7 +196,7 @@ class _Reader:
                 else:
                     inside = folder or self._holds(state, into)
                     place = f"{into}/{posixpath.basename(source)}" if inside else into
-                state.files[posixpath.normpath(place)] = Placed(
+                state.files[_clean(place)] = Placed(
                     source, _mode(words.flags.get("chmod", "")), not relative, self._steps, state.runs
                 )
 
@@ -248,15 +252,14 @@ class _Reader:
                 else:
                     target = into
                 passed.add(placed.source)
-                state.files[posixpath.normpath(target)] = Placed(
+                state.files[_clean(target)] = Placed(
                     placed.source,
                     _mode(words.flags.get("chmod", "")) or placed.mode,
                     placed.direct,
                     self._steps,
                     state.runs,
                 )
-        what = f"the stage of `{line.word} {_short(line.rest)}`"
-        made = {placed.source: Use(what) for placed in theirs.files.values() if placed.after != theirs.runs}
+        made = {placed.source: Use(_step(line)) for placed in theirs.files.values() if placed.after != theirs.runs}
         self.used |= {source: use for source, use in {**made, **theirs.used}.items() if source not in passed}
 
 
@@ -298,9 +301,14 @@ def _matches(path: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
+def _clean(path: str) -> str:
+    """Normalise an absolute path; two slashes at its beginning are one."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
 def _mode(text: str) -> int | None:
     return int(text, 8) if re.fullmatch(r"[0-7]{3,4}", text) else None
 
 
-def _short(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+def _step(line: Instruction) -> str:
+    return shortened(f"{line.word} {line.rest}")

@@ -69,7 +69,7 @@ class Dockerfile:
                 continue
             needed.add(index)
             stage = self.stages[index]
-            sources = [stage.base, *(source for line in stage.instructions for source in _sources(line))]
+            sources = [stage.base, *(source for line in stage.instructions for source in sources_of(line))]
             open_ += [found for source in sources if (found := self.stage(source, index)) is not None]
         return sorted(needed)
 
@@ -218,7 +218,7 @@ def arguments_of(rest: str) -> dict[str, str | None]:
     return found
 
 
-def _sources(line: Instruction) -> list[str]:
+def sources_of(line: Instruction) -> list[str]:
     """Stages or images that an instruction copies or mounts from."""
     if line.word in {"COPY", "ADD"}:
         return re.findall(r"--from=(\S+)", line.rest)

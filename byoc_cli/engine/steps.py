@@ -13,13 +13,14 @@ from byoc_cli.engine.dockerfile import Instruction
 _LONGEST = 60
 
 # They make nothing of a file's content; what they do to its mode and owner is read from the image.
-_HARMLESS = frozenset(
-    "chmod chown chgrp mkdir ls test [ [[ touch echo printf stat file ln cat cd set true rm export find id sh bash"
-    " useradd groupadd adduser addgroup if then else fi".split()
+_HARMLESS = re.compile(
+    r"chmod|chown|chgrp|mkdir|ls|test|\[\[?|touch|echo|printf|stat|file|ln|cat|cd|set|true|rm|export|find|id|sh|bash"
+    r"|useradd|groupadd|adduser|addgroup|if|then|else|fi"
 )
+_CHANGING = re.compile(r"\bsed -i|\bdos2unix\b")
 # They work on the folder that they are started in, without naming it.
-_BUILDERS = frozenset("make cmake go cargo npm yarn pnpm poetry pdm mvn gradle gcc g++ cc uv".split())
-_INSTALLERS = frozenset("pip pip3 uv conda mamba micromamba apt-get apt apk yum dnf npm Rscript poetry pdm".split())
+_BUILDERS = re.compile(r"make|cmake|go|cargo|npm|yarn|pnpm|poetry|pdm|mvn|gradle|gcc|g\+\+|cc|uv")
+_INSTALLERS = re.compile(r"pip[\d.]*|uv|conda|mamba|micromamba|apt-get|apt|apk|yum|dnf|npm|Rscript|poetry|pdm")
 _EDITABLE = re.compile(r"\s(-e|--editable)[\s=]")
 
 
@@ -32,14 +33,14 @@ class Use:
 
 
 def uses(line: Instruction, folder: str, files: Mapping[str, str]) -> dict[str, Use]:
-    """Say which sources of `files` (absolute path to source) a RUN in `folder` uses; and what it mounts of the context."""
+    """Say which sources a RUN in `folder` uses (`files`: absolute path to source), or mounts of the context."""
     found: dict[str, Use] = {}
     rest = line.text.partition("\n")[2] if line.heredoc else line.rest
     while mount := re.match(r"--(\w+)=(\S+)\s+", rest):
         options = dict(part.partition("=")[::2] for part in mount[2].split(","))
         source = options.get("source") or options.get("src") or ""
         if mount[1] == "mount" and options.get("type", "bind") == "bind" and source and "from" not in options:
-            found[posixpath.normpath(source)] = Use(_short(rest[mount.end() :]), input_only=True)
+            found[posixpath.normpath(source)] = Use(shortened(f"RUN {rest[mount.end() :]}"), input_only=True)
         rest = rest[mount.end() :]
     for words in _commands(rest):
         if words[0] == "cd" and len(words) > 1:
@@ -53,20 +54,20 @@ def _used_by(words: list[str], folder: str, files: Mapping[str, str]) -> dict[st
     if program.startswith("python") and words[1:2] == ["-m"]:
         program, words = (words[2:3] or [""])[0], words[2:]
     text = " ".join(words)
-    if program == "compileall" or (program in _HARMLESS and not re.search(r"\bsed -i|\bdos2unix\b", text)):
+    if program == "compileall" or (_HARMLESS.fullmatch(program) and not _CHANGING.search(text)):
         return {}
-    installs = program in _INSTALLERS
+    installs = bool(_INSTALLERS.fullmatch(program))
     editable = bool(_EDITABLE.search(f"{text} "))
     named = [posixpath.normpath(posixpath.join(folder, word)) for word in _paths(words[1:])]
-    named += [folder] if program in _BUILDERS else []
+    named += [folder] if _BUILDERS.fullmatch(program) else []
     named += [posixpath.normpath(posixpath.join(folder, words[0]))] if "/" in words[0] else []
     found = {}
     for place, source in files.items():
         for name in named:
             if place == name or fnmatchcase(place, name):
-                found[source] = Use(_short(text), input_only=installs and not _starts(place))
+                found[source] = Use(shortened(f"RUN {text}"), input_only=installs and not _starts(place))
             elif place.startswith(name.rstrip("/") + "/") and not editable and name != "/":
-                found.setdefault(source, Use(_short(text)))
+                found.setdefault(source, Use(shortened(f"RUN {text}")))
     return found
 
 
@@ -94,6 +95,7 @@ def _commands(text: str) -> Iterator[list[str]]:
             yield words
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """Quote an instruction in a line."""
     text = re.sub(r"\s+", " ", text).strip()
-    return f"`RUN {text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}`"
+    return f"`{text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}`"

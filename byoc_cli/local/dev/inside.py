@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import tarfile
 from contextlib import closing, suppress
@@ -57,9 +58,10 @@ class Inside:
         return self._owners[path]
 
     def _first(self, path: str) -> tuple[int, int] | None:
-        with closing(self._asked().get(path)) as chunks, suppress(tarfile.TarError, StopIteration):
-            member = tarfile.TarInfo.frombuf(next(chunks)[:512], "utf-8", "surrogateescape")
-            return member.uid, member.gid
+        with closing(self._asked().get(path)) as chunks, suppress(tarfile.TarError, EOFError):
+            with tarfile.open(fileobj=io.BytesIO(next(chunks, b"")), mode="r|") as tar:
+                member = tar.next()
+            return (member.uid, member.gid) if member else None
         return None
 
     def _asked(self) -> Container:

@@ -1,4 +1,4 @@
-"""An endpoint whose source is edited: each change is served by a new container, and what is broken waits for the next."""
+"""An endpoint whose source is edited: each change is served by a new container; what is broken waits for the next."""
 
 from __future__ import annotations
 

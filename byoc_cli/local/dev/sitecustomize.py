@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def _wanted():
+def _wanted() -> bool:
     """Whether this is the user's program: no tool's, no `python -c`, no child of one that is debugged already."""
     if os.environ.get("BYOC_DEBUGGED"):
         return False
@@ -22,7 +22,7 @@ def _wanted():
     return not {"pip", "pip3", "conda", "debugpy", "adapter", "supervisord"} & set(names)
 
 
-def _debug():
+def _debug() -> None:
     port = int(os.environ["BYOC_DEBUG_PORT"])
     os.environ["BYOC_DEBUGGED"] = "1"  # children are the debugger's own business
     here = os.path.dirname(os.path.abspath(__file__))
@@ -41,7 +41,7 @@ def _debug():
     debugpy.wait_for_client()
 
 
-def _image_s_own():
+def _image_s_own() -> None:
     """Run the image's sitecustomize, before which this one was found."""
     here = os.path.dirname(os.path.abspath(__file__))
     others = [path for path in sys.path if os.path.abspath(path or ".") != here]

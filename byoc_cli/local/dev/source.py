@@ -12,18 +12,16 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import stat
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 
 from byoc_cli.contract import paths
 from byoc_cli.engine import context, copies, dockerfile
-from byoc_cli.engine.copies import Placed, Placement
+from byoc_cli.engine.copies import Placement
 from byoc_cli.engine.types import Container, Engine, Image, Mount
 from byoc_cli.errors import UsageError
+from byoc_cli.local.dev.archive import packed
 from byoc_cli.local.dev.debugger import Debugger
 from byoc_cli.local.dev.inside import Inside
 from byoc_cli.local.mounts import check_mount
@@ -31,12 +29,11 @@ from byoc_cli.project import Project
 from byoc_cli.project.home import expanded
 
 LARGE_BYTES = 100_000_000
-_IN_MEMORY = 32 << 20
-_CHUNK = 1 << 20
 
-_NOT_SOURCE = frozenset(
-    ".git .hg .svn .byoc __pycache__ .ipynb_checkpoints .venv node_modules .mypy_cache .pytest_cache .ruff_cache .idea"
-    " .DS_Store 4913".split()  # vim looks with the last one whether it can write
+# What tools keep beside the source; vim looks with 4913 whether it can write.
+_OF_TOOLS = re.compile(
+    r"\.git|\.hg|\.svn|\.byoc|__pycache__|\.ipynb_checkpoints|\.venv|node_modules|\.(mypy|pytest|ruff)_cache|\.idea|\.DS_Store"
+    r"|4913"
 )
 _TEMPORARY = re.compile(
     r".*\.py[co]|.*~|\..*\.sw[a-z]|\.#.*|#.*#|.*___jb_\w+___|\.goutputstream-.*|.*\.(crswap|kate-swp)"
@@ -48,7 +45,7 @@ File = tuple[str, str, int, int, int, int]
 
 def no_source(name: str) -> bool:
     """Whether a name is none of what people write: an editor's, a tool's; the image's own copy of it stays."""
-    return name in _NOT_SOURCE or bool(_TEMPORARY.fullmatch(name))
+    return bool(_OF_TOOLS.fullmatch(name) or _TEMPORARY.fullmatch(name))
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ class Source:
         for mount in self.mounts:
             check_mount(container, mount, mount.target)
         if self.placement.files:
-            container.put("/", self.archive())
+            container.put("/", packed(self.project.root, self.placement, self._inside))
         if self.debugger:
             container.put("/", self.debugger.archive())
 
@@ -199,54 +196,6 @@ class Source:
         """Ports of a container that are published: to the same number."""
         return {self.debugger.port: self.debugger.port} if self.debugger else {}
 
-    def archive(self) -> Iterator[bytes]:
-        """Give a tar of all files, their names relative to the container's root."""
-        with SpooledTemporaryFile(_IN_MEMORY) as spool:
-            with self._inside, tarfile.open(fileobj=spool, mode="w") as tar:
-                for place, placed in sorted(self.placement.files.items()):
-                    self._add(tar, place, placed)
-            spool.seek(0)
-            while chunk := spool.read(_CHUNK):
-                yield chunk
-
-    def _add(self, tar: tarfile.TarFile, place: str, placed: Placed) -> None:
-        path = self.project.root / placed.source
-        try:
-            link = path.is_symlink() and not (placed.direct and path.is_file())
-            member = tarfile.TarInfo(place.lstrip("/"))
-            seen = path.lstat() if link else path.stat()
-            member.mtime = seen.st_mtime
-            if self.placement.owned:
-                member.uid, member.gid = self._owner(placed.step)
-            if link:
-                member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)  # noqa: PTH115
-                tar.addfile(member)
-            elif stat.S_ISREG(seen.st_mode):
-                with path.open("rb") as file:
-                    member.size = os.fstat(file.fileno()).st_size
-                    member.mode = self._mode(place, placed, seen.st_mode, file.read(4))
-                    file.seek(0)
-                    tar.addfile(member, file)
-        except FileNotFoundError:  # gone just now: the next look sees it
-            return
-
-    def _mode(self, place: str, placed: Placed, own: int, head: bytes) -> int:
-        """The file's own mode; where it looks like a program and is none here, what a step of the build made of it."""
-        if placed.mode is not None:
-            return placed.mode
-        if not own & 0o111 and (head[:2] == b"#!" or head == b"\x7fELF"):
-            there = self._inside.stat(place)
-            if there and there.executable:
-                return there.mode & 0o7777
-        return own & 0o7777
-
-    def _owner(self, step: int) -> tuple[int, int]:
-        """Who owns in the image what a COPY has put there: the first of its files that is there says it."""
-        for place, placed in sorted(self.placement.files.items()):
-            if placed.step == step and (found := self._inside.owner(place)):
-                return found
-        return 0, 0
-
     # -- in words -----------------------------------------------------------------------------------------------------
 
     @property
@@ -255,32 +204,37 @@ class Source:
         places = self.placement.files
         return sum(size for target, _, _, _, size, _ in self.seen.files if target in places)
 
-    def mappings(self) -> dict[str, str]:
+    def folders(self) -> dict[str, str]:
         """Say where what lies: source, relative to the project ("." itself), to target; the longest source first.
 
         Folders, where all of one goes to one place; else files.
         """
-        pairs = {placed.source: _folders(placed.source, place) for place, placed in self.placement.files.items()}
+        pairs = {place: _folders(placed.source, place) for place, placed in self.placement.files.items()}
         targets: dict[str, set[str]] = {}
         for source, target in pairs.values():
             targets.setdefault(source, set()).add(target)
-        found = dict(self.project.dev.mounts)
+        found = {posixpath.normpath(source): target for source, target in self.project.dev.mounts.items()}
         for place, placed in self.placement.files.items():
-            source, target = pairs[placed.source]
+            source, target = pairs[place]
             found |= {source or ".": target} if len(targets[source]) == 1 else {placed.source: place}
         return dict(sorted(found.items(), key=lambda pair: (-len(pair[0].strip("./")), pair[0])))
 
+    def mappings(self) -> dict[str, str]:
+        """Say the same of people's files and folders: what of the project itself is somewhere, by its name."""
+        found = self.folders()
+        root = found.pop(".", None)
+        for place, placed in self.placement.files.items():
+            if root is not None and posixpath.join(root, placed.source) == place:
+                first = placed.source.partition("/")[0]
+                found[first] = posixpath.join(root, first)
+        return dict(sorted(found.items()))
+
     def words(self) -> str:
-        """Say in short what is put where."""
+        """Say in short what is where."""
         places: dict[str, list[str]] = {}
         for source, target in self.mappings().items():
-            names = [source]
-            if source == ".":
-                found = {
-                    each.source for place, each in self.placement.files.items() if place == f"{target}/{each.source}"
-                }
-                names = sorted({name.partition("/")[0] for name in found})
-            places.setdefault(target, []).extend(names)
+            same = posixpath.basename(source) == posixpath.basename(target)
+            places.setdefault(posixpath.dirname(target) if same else target, []).append(source)
         return "; ".join(f"{listed(names)} at {target}" for target, names in places.items())
 
     def names(self, files: Iterable[File]) -> set[str]:

@@ -60,8 +60,8 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
     ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
 )
 
-# Of commands of two words the first one, and what `byoc --help` says of it.
-GROUPS = {"dev": "Train and serve with the source as it is now: an edit needs no build."}
+# Of commands of two words the first one.
+GROUPS = {"dev": (dev.EXAMPLES, "Train and serve with the source as it is now, without a build.")}
 
 _HELP = """\b
 Examples:
@@ -121,7 +121,7 @@ def make() -> typer.Typer:
         if group not in groups:
             groups[group] = _group(group)
             app.add_typer(groups[group])
-        text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
+        text = _help(examples, function.__doc__ or "")
         groups[group].command(name, cls=Command, help=text, short_help=short)(command(function))
     return app
 
@@ -130,7 +130,9 @@ def _group(name: str) -> typer.Typer:
     """Make the group of the commands of two words that begin with a name; alone it says which there are."""
     group = typer.Typer(name=name, cls=_Commands, invoke_without_command=True, rich_markup_mode=None)
 
-    @group.callback(help=GROUPS[name], short_help=GROUPS[name])
+    examples, short = GROUPS[name]
+
+    @group.callback(help=_help(examples, short), short_help=short)
     def _alone(ctx: typer.Context) -> None:
         if ctx.invoked_subcommand is None:
             typer.echo(ctx.get_help(), err=True)
@@ -139,8 +141,9 @@ def _group(name: str) -> typer.Typer:
     return group
 
 
-def _paragraphs(text: str) -> str:
-    return "\n".join(line.strip() for line in text.splitlines())
+def _help(examples: str, text: str) -> str:
+    paragraphs = "\n".join(line.strip() for line in text.splitlines())
+    return f"\b\nExamples:{examples.rstrip()}\n\n{paragraphs}"
 
 
 def main(argv: Sequence[str] | None = None, doors: Doors | None = None) -> int:

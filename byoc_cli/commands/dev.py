@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from byoc_cli.local.hosting import Endpoint
     from byoc_cli.project import Project
 
+EXAMPLES = """
+  byoc dev train --hyperparam train-steps=100
+  byoc dev serve
+"""
+
 TRAIN_EXAMPLES = """
   byoc dev train
   byoc dev train --hyperparam train-steps=100 --channel training=./data

@@ -5,15 +5,16 @@ Pure, but for the two questions that a `Context` and an `is_folder` answer.
 
 from __future__ import annotations
 
-import json
+import itertools
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from byoc_cli.engine.copy_words import Words, matches, words_of
 from byoc_cli.engine.dockerfile import Dockerfile, Instruction, arguments_of, expanded, sources_of
 from byoc_cli.engine.steps import Use, shortened, uses
 
@@ -40,7 +41,8 @@ class Placed:
     """A file of the context in the image.
 
     `mode` is what --chmod says, None for the file's own; `direct` says that COPY names it itself, so that a symbolic
-    link is followed; `step` is the COPY's number among all of the file, `after` how many RUN stood before it.
+    link is followed; `step` is the COPY's number among all of the file, `after` how many RUN stood before it. The last
+    `shared` parts of both paths are the same because a folder is.
     """
 
     source: str
@@ -48,6 +50,12 @@ class Placed:
     direct: bool = False
     step: int = 0
     after: int = 0
+    shared: int = 0
+
+    def folders(self, place: str) -> tuple[str, str]:
+        """Say which folder of the context is where; of a file that has another name there it is the file itself."""
+        source = self.source.split("/")
+        return "/".join(source[: len(source) - self.shared]), "/".join(place.split("/")[: -self.shared or None]) or "/"
 
 
 @dataclass(frozen=True)
@@ -82,24 +90,6 @@ class _State:
     def path(self, text: str) -> str:
         """Make a path absolute, by WORKDIR."""
         return _clean(posixpath.join(self.folder, text))
-
-
-@dataclass(frozen=True)
-class _Words:
-    """A COPY's or ADD's flags, sources and destination."""
-
-    flags: Mapping[str, str]
-    sources: Sequence[str]
-    destination: str
-
-    def excluded(self, relative: str) -> bool:
-        """Whether --exclude leaves a file out."""
-        patterns = [pattern for pattern in self.flags.get("exclude", "").split("\n") if pattern]
-        parts = relative.split("/")
-        heads = ["/".join(parts[: end + 1]) for end in range(len(parts))]
-        return any(_matches(head, pattern.removeprefix("**/")) for pattern in patterns for head in heads) or any(
-            fnmatchcase(parts[-1], pattern[3:]) for pattern in patterns if pattern.startswith("**/")
-        )
 
 
 def placement(
@@ -172,7 +162,7 @@ class _Reader:
             self._copy(state, line, index)
 
     def _copy(self, state: _State, line: Instruction, index: int) -> None:
-        words = _words(line.rest, state.expand)
+        words = words_of(line.rest, state.expand)
         self._steps += 1
         state.owned |= "chown" in words.flags
         if "from" in words.flags:
@@ -189,15 +179,16 @@ class _Reader:
             for relative, source in self._files(path):
                 if words.excluded(source if "parents" in words.flags else relative or posixpath.basename(source)):
                     continue
-                if "parents" in words.flags:
-                    place = f"{into}/{source}"
-                elif relative:
-                    place = f"{into}/{relative}"
-                else:
-                    inside = folder or self._holds(state, into)
-                    place = f"{into}/{posixpath.basename(source)}" if inside else into
-                state.files[_clean(place)] = Placed(
-                    source, _mode(words.flags.get("chmod", "")), not relative, self._steps, state.runs
+                below = source if "parents" in words.flags else relative
+                if not below and (folder or self._holds(state, into)):
+                    below = posixpath.basename(source)
+                state.files[_clean(f"{into}/{below}")] = Placed(
+                    source,
+                    _mode(words.flags.get("chmod", "")),
+                    not relative,
+                    self._steps,
+                    state.runs,
+                    _shared(source, below or into),
                 )
 
     def _holds(self, state: _State, into: str) -> bool:
@@ -230,7 +221,7 @@ class _Reader:
             ]
         return [(each, True) for each in found]
 
-    def _pass_on(self, state: _State, words: _Words, line: Instruction, index: int) -> None:
+    def _pass_on(self, state: _State, words: Words, line: Instruction, index: int) -> None:
         """Take over what another stage only passes on: what it has copied, and no RUN came after."""
         other = self._file.stage(words.flags["from"], index)
         if other is None:
@@ -243,48 +234,22 @@ class _Reader:
             path = posixpath.normpath(posixpath.join("/", source))
             for place, placed in theirs.files.items():
                 inside = place.startswith(path.rstrip("/") + "/")
-                if not (inside or _matches(place, path)) or placed.after != theirs.runs:
+                if not (inside or matches(place, path)) or placed.after != theirs.runs:
                     continue
-                if inside:
-                    target = f"{into}/{posixpath.relpath(place, path)}"
-                elif folder or _MAGIC.search(path) or self._holds(state, into):
-                    target = f"{into}/{posixpath.basename(place)}"
-                else:
-                    target = into
+                below = posixpath.relpath(place, path) if inside else ""
+                if not below and (folder or _MAGIC.search(path) or self._holds(state, into)):
+                    below = posixpath.basename(place)
                 passed.add(placed.source)
-                state.files[_clean(target)] = Placed(
+                state.files[_clean(f"{into}/{below}")] = Placed(
                     placed.source,
                     _mode(words.flags.get("chmod", "")) or placed.mode,
                     placed.direct,
                     self._steps,
                     state.runs,
+                    _shared(placed.source, below or into),
                 )
         made = {placed.source: Use(_step(line)) for placed in theirs.files.values() if placed.after != theirs.runs}
         self.used |= {source: use for source, use in {**made, **theirs.used}.items() if source not in passed}
-
-
-def _words(rest: str, expand: Callable[[str], str]) -> _Words:
-    """Read flags, sources and destination, in the shell's form or as a JSON list."""
-    flags: dict[str, str] = {}
-    while found := re.match(r"--([a-z]+)(?:=(\S*))?\s+", rest):
-        value = expand(found[2] or "")
-        flags[found[1]] = f"{flags[found[1]]}\n{value}" if found[1] in flags else value
-        rest = rest[found.end() :]
-    words: list[str] = []
-    if rest.startswith("["):
-        try:
-            words = [str(word) for word in json.loads(rest)]
-        except ValueError:
-            words = []
-    words = words or [_unquoted(word) for word in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", rest)]
-    *sources, destination = [expand(word) for word in words] or [""]
-    if flags.get("parents") == "false":
-        del flags["parents"]
-    return _Words(flags, sources, destination)
-
-
-def _unquoted(word: str) -> str:
-    return re.sub(r"\"([^\"]*)\"|'([^']*)'", lambda found: found[1] or found[2] or "", word)
 
 
 def _variables(state: _State, rest: str) -> dict[str, str]:
@@ -295,15 +260,17 @@ def _variables(state: _State, rest: str) -> dict[str, str]:
     return {name: state.expand(value or "") for name, value in arguments_of(rest).items()}
 
 
-def _matches(path: str, pattern: str) -> bool:
-    """Match part by part: `*` stops at a slash."""
-    parts, patterns = path.split("/"), pattern.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
-
-
 def _clean(path: str) -> str:
     """Normalise an absolute path; two slashes at its beginning are one."""
     return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def _shared(source: str, below: str) -> int:
+    """Count the last parts that two paths share, of a whole path only its name."""
+    ours, theirs = source.split("/"), below.split("/")
+    most = 1 if below.startswith("/") else len(theirs)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(reversed(ours), reversed(theirs), strict=False))
+    return min(most, sum(1 for _ in same))
 
 
 def _mode(text: str) -> int | None:

@@ -275,3 +275,20 @@ def test_what_only_an_installation_reads(tmp_path: Path) -> None:
     assert used["requirements.txt"].input_only
     assert not used["train"].input_only
     assert used["train"].step == "`RUN python /a/train`"
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "folders"),
+    [
+        ("COPY src /app/src", "/app/src/sub/c.py", ("src", "/app/src")),
+        ("COPY . /app", "/app/src/a.py", ("", "/app")),
+        ("COPY train /x/", "/x/train", ("", "/x")),
+        ("COPY train /train", "/train", ("", "/")),
+        ("COPY train /x/run", "/x/run", ("train", "/x/run")),
+        ("COPY src/a.py /x/src/", "/x/src/a.py", ("src", "/x/src")),
+        ("COPY --parents src/a.py /x", "/x/src/a.py", ("", "/x")),
+    ],
+)
+def test_which_folder_is_where(tmp_path: Path, lines: str, place: str, folders: tuple[str, str]) -> None:
+    found = read(make(tmp_path), f"FROM base\n{lines}\n").files
+    assert found[place].folders(place) == folders

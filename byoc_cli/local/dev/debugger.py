@@ -20,6 +20,8 @@ from byoc_cli.local.dev.inside import Inside
 
 FOLDER = "/opt/byoc-debug"
 PORT_VARIABLE = "BYOC_DEBUG_PORT"
+OFF = {"BYOC_DEBUGGED": "1"}
+"""What a program has in its environment that is debugged, or is not to be."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK = 1 << 20
 

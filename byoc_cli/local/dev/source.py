@@ -22,7 +22,7 @@ from byoc_cli.engine.copies import Placement
 from byoc_cli.engine.types import Container, Engine, Image, Mount
 from byoc_cli.errors import UsageError
 from byoc_cli.local.dev.archive import packed
-from byoc_cli.local.dev.debugger import Debugger
+from byoc_cli.local.dev.debugger import OFF, Debugger
 from byoc_cli.local.dev.inside import Inside
 from byoc_cli.local.mounts import check_mount
 from byoc_cli.project import Project
@@ -192,6 +192,11 @@ class Source:
         return self.debugger.environment({**self.image.config.environment, **given})
 
     @property
+    def undisturbed(self) -> Mapping[str, str]:
+        """Variables with which no debugger is waited for."""
+        return OFF if self.debugger else {}
+
+    @property
     def ports(self) -> Mapping[int, int]:
         """Ports of a container that are published: to the same number."""
         return {self.debugger.port: self.debugger.port} if self.debugger else {}
@@ -209,7 +214,7 @@ class Source:
 
         Folders, where all of one goes to one place; else files.
         """
-        pairs = {place: _folders(placed.source, place) for place, placed in self.placement.files.items()}
+        pairs = {place: placed.folders(place) for place, placed in self.placement.files.items()}
         targets: dict[str, set[str]] = {}
         for source, target in pairs.values():
             targets.setdefault(source, set()).add(target)
@@ -233,8 +238,8 @@ class Source:
         """Say in short what is where."""
         places: dict[str, list[str]] = {}
         for source, target in self.mappings().items():
-            same = posixpath.basename(source) == posixpath.basename(target)
-            places.setdefault(posixpath.dirname(target) if same else target, []).append(source)
+            named = posixpath.basename(source) == posixpath.basename(target) and (self.project.root / source).is_file()
+            places.setdefault(posixpath.dirname(target) if named else target, []).append(source)
         return "; ".join(f"{listed(names)} at {target}" for target, names in places.items())
 
     def names(self, files: Iterable[File]) -> set[str]:
@@ -244,13 +249,6 @@ class Source:
     def not_built(self) -> list[str]:
         """Name what of the build's own files is newer than the image."""
         return sorted(self.names(file for file in self.seen.build if file[-1] / 1e9 > self.image.tagged))
-
-
-def _folders(source: str, target: str) -> tuple[str, str]:
-    """Go up as long as the names are the same: (src, /code) of src/a/b.py and /code/a/b.py."""
-    while source and posixpath.basename(source) == posixpath.basename(target):
-        source, target = posixpath.dirname(source), posixpath.dirname(target)
-    return source, target
 
 
 def listed(names: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ def serve(
     project = session.project()
     said = containers(session, project, [], [model] if model else [], env, env_file)
     instance, number = hosted.sizes(instance_type, gpus_, "hosting", project)
-    if debug_port == port:
+    if debug_port in {port, hosting.PORT}:
         raise UsageError(f"--debug-port {debug_port} is the endpoint's own port", hint="--debug-port 5678")
     _, image, source = _found(session, project, debug_port)
     (found,) = definitions(session, project, said, None)

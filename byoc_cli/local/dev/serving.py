@@ -46,7 +46,7 @@ def serve(
 
         while True:
             try:
-                with live(engine, project, request, progress, check=check) as (endpoint, one):
+                with live(engine, project, request, progress, check=check, hasty=True) as (endpoint, one):
                     ready(endpoint)
                     if not source.debugger:
                         follow(one, watch, progress)

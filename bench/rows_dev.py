@@ -48,7 +48,10 @@ def loop(shop: Workshop) -> list[Figure]:
             finally:
                 run([*byoc(), "stop", "-q"], cwd=shop.project, check=False)  # that of another project goes on
 
-        samples = side_by_side(ours, against, shop.rounds)
+        try:
+            samples = side_by_side(ours, against, shop.rounds)
+        finally:
+            run([shop.docker, "image", "rm", f"{image}-build"], check=False)
     what = "from saving `serve` to the next prediction, `byoc dev serve`"
     return [Figure("dev-loop", what, "s", Reach(2.0, "value"), *samples, "`byoc build`, `byoc serve --detach`")]
 

@@ -50,7 +50,7 @@ def test_a_group_alone_lists_its_commands(byoc: Byoc, words: list[str]) -> None:
     ran = byoc("dev", *words)
     text = ran.stdout + ran.stderr
     assert (ran.code, ran.stdout == "") == ((0, False) if words else (2, True))
-    assert re.search(r"^Usage: byoc dev .*\n\n  Examples:\n    byoc dev train ", text)
+    assert re.search(r"^Usage: byoc dev .*\n\n  Examples:\n    byoc dev train\n", text)
     listed = text.partition("Commands:\n")[2]
     assert [line.split()[0] for line in listed.splitlines() if re.match(r"  \S", line)] == ["train", "serve"]
 
@@ -88,7 +88,7 @@ def test_a_slip_is_exit_code_2_with_a_suggestion(byoc: Byoc, words: list[str], s
         ),
         (["serve", "--port", "x"], "invalid value for '--port' (env var: 'BYOC_PORT'): 'x' is not a whole number"),
         (["serve", "--startup-timeout", "x"], "invalid value for '--startup-timeout': 'x' is not a number"),
-        (["predict"], "missing argument 'FILE...'"),
+        (["batch"], "missing argument 'INPUT'"),
         (["logs", "--tail", "-1"], "invalid value for '--tail': -1 is not in the range x>=0"),
         (["ps", "extra"], "got unexpected extra argument(s) (extra)"),
         (["build", "--nothing-like-it"], "no such option: --nothing-like-it"),

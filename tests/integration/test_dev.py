@@ -71,7 +71,7 @@ def test_an_edit_is_trained_without_a_build(byoc: Byoc, edited: Path) -> None:
     assert {"new.py", "requirements.txt", "generated.py"} <= set(seen["files"])
     assert "notes.ignored" not in seen["files"]
     assert (seen["mode"], seen["owner"]) == ("0o755", 0), "as in the image"
-    assert "source: code at /opt/ml/code; requirements.txt at /opt/ml/code\n" in ran.stderr
+    assert "source: code, requirements.txt at /opt/ml/code\n" in ran.stderr
     assert "warning" not in ran.stderr
     description = json.loads((edited / ran.stdout.strip() / "job.json").read_text())
     assert description["Dev"] == {

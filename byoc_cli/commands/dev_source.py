@@ -43,7 +43,7 @@ def found(session: Session, project: Project, debug_port: int | None) -> tuple[s
     source = Source(session.engine, project, image, debugger)
     session.console.log(f"source: {source.words()}")
     if new := source.not_built():
-        session.console.warn(f"newer than the image, and only a build takes it in: {', '.join(new)}", "byoc build")
+        session.console.warn(f"newer than the image, and used by its build: {', '.join(new)}", "byoc build")
     if source.size > LARGE_BYTES:
         session.console.warn(
             f"{source.size / 1e6:,.0f} MB are put into each container: that takes its time",

@@ -73,9 +73,7 @@ def test_what_only_a_build_takes_in(byoc: Byoc, engine: FakeEngine, source: Path
     assert "warning" not in byoc("dev", "train").stderr
     os.utime(source / "requirements.txt", (later, later))
     os.utime(source / "Dockerfile", (later, later))
-    said = (
-        "warning: newer than the image, and only a build takes it in: Dockerfile, requirements.txt\nhint: byoc build\n"
-    )
+    said = "warning: newer than the image, and used by its build: Dockerfile, requirements.txt\nhint: byoc build\n"
     assert said in byoc("dev", "train").stderr
 
 

@@ -96,10 +96,7 @@ def test_an_image_that_is_not_there_is_built_and_what_a_build_reads_is_warned_of
     (edited / "requirements.txt").write_text("numpy\nscipy\n")
     ran = byoc("dev", "train", cwd=edited)
     assert ran.code == 0
-    assert (
-        "warning: newer than the image, and only a build takes it in: requirements.txt\nhint: byoc build\n"
-        in ran.stderr
-    )
+    assert "warning: newer than the image, and used by its build: requirements.txt\nhint: byoc build\n" in ran.stderr
 
 
 def test_what_the_project_file_states_is_mounted_read_only(byoc: Byoc, edited: Path) -> None:

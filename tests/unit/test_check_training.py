@@ -224,13 +224,19 @@ def test_t59_is_not_known_where_it_failed_otherwise() -> None:
 
 def test_t69_nothing_printed_and_printed_late() -> None:
     assert good("T-69", log="").result == "warn"
+    late = {"log": "a\nb\nc", "seconds": 10.0, "first_word": 9.9, "last_word": 9.9}
+    assert good("T-69", **late, unbuffered=Ran(first_word=2.0)).result == "warn"
+    assert good("T-69", **late, unbuffered=Ran(first_word=9.0)).result == "pass", "it imports for long"
+    assert good("T-69", **late, unbuffered=Ran()).result == "pass", "it said nothing"
+    assert good("T-69", **late).result == "pass", "it was not tried"
+
+
+def test_t69_what_may_be_buffered() -> None:
     lines = "a\nb\nc"
-    assert good("T-69", log=lines, seconds=10.0, first_word=9.9, last_word=9.9).result == "warn"
-    assert good("T-69", log=lines, seconds=10.0, first_word=5.5, last_word=9.0).result == "pass"
-    assert good("T-69", log="done", seconds=10.0, first_word=9.9, last_word=9.9).result == "pass", (
-        "one line is a word at the end"
-    )
-    assert good("T-69", log=lines, seconds=1.0, first_word=0.99, last_word=0.99).result == "pass"
+    assert Ran(log=lines, seconds=10.0, first_word=9.9, last_word=9.9).said_late
+    assert not Ran(log=lines, seconds=10.0, first_word=5.5, last_word=9.0).said_late
+    assert not Ran(log="done", seconds=10.0, first_word=9.9, last_word=9.9).said_late, "one line is a word at the end"
+    assert not Ran(log=lines, seconds=1.0, first_word=0.99, last_word=0.99).said_late
 
 
 def test_t70_metrics() -> None:

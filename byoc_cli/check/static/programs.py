@@ -81,6 +81,11 @@ class Start:
         return bool(re.search(_FORMS[word], without_comments(self.text), re.IGNORECASE))
 
     @property
+    def may_train(self) -> bool:
+        """Whether something tells that it trains: `train` itself, or a word of ENTRYPOINT's source."""
+        return not self.by_entrypoint or bool(self.on_path.path) or not self.text or self.mentions("train")
+
+    @property
     def changes_path(self) -> bool:
         """Whether ENTRYPOINT's script may put other folders on PATH: an environment of conda's, a virtual one."""
         return bool(_CHANGES_PATH.search(without_comments(self.text)))

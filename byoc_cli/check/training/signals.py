@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BIT = 1 << (signal.SIGTERM - 1)
+_ENGINES_OWN = re.compile(r"(?:\S*runc|/proc/self/exe) init\b")
+"""What the engine has for PID 1 until the image's program takes its place."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def first_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
         if pid and _field(status, "NSpid").split()[-1:] == ["1"] and len(_field(status, "NSpid").split()) > 1:
             caught, blocked, ignored = (int(_field(status, name) or "0", 16) for name in ("SigCgt", "SigBlk", "SigIgn"))
             command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            if not command:  # it has ended
+            if not command or _ENGINES_OWN.match(command):  # it has ended, or not begun
                 return None
             # What is blocked is waited for, as inits do it.
             return Process(command, bool((caught | blocked) & _BIT), bool(ignored & _BIT))

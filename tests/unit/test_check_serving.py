@@ -35,7 +35,7 @@ def served(**changes: Any) -> ServingFacts:
     """Facts of a sound server, with changes."""
     sound = ServingFacts(
         image_facts(),
-        trained=True,
+        has_model=True,
         start=Start(ready=1.0, last=FINE),
         isolated=Start(ready=1.0),
         connects=[0.001] * 20,
@@ -133,7 +133,7 @@ def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
 
 
 def test_h15_a_server_of_models_that_was_given_none() -> None:
-    none = {"sample": None, "answer": Answer(), "trained": False}
+    none = {"sample": None, "answer": Answer(), "has_model": False}
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b'{"message": "Model not found"}'))])[0] == "skip"
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b"Not Found"))])[0] == "fail"
 
@@ -166,7 +166,7 @@ def test_h56_the_documented_words() -> None:
 
 
 def test_h01_what_ends_without_a_model_may_need_one() -> None:
-    ended = {"trained": False, "without": "the image does not train", "isolated": None}
+    ended = {"has_model": False, "without": "the image does not train", "isolated": None}
     start = Start(exit=Exit(1), log="model.pkl: not loaded")
     assert said("H-01", **ended, start=start, log=start.log)[0] == "skip"
     assert said("H-01", start=start, log=start.log, isolated=None)[0] == "fail"
@@ -177,9 +177,9 @@ def test_h01_what_ends_without_a_model_may_need_one() -> None:
 def test_h01_what_needs_a_gpu_is_not_blamed_for_having_none() -> None:
     ended = Start(exit=Exit(1), log="RuntimeError: No CUDA GPUs are available")
     for trained in (True, False):
-        assert said("H-01", start=ended, log=ended.log, isolated=None, trained=trained)[0] == "skip"
+        assert said("H-01", start=ended, log=ended.log, isolated=None, has_model=trained)[0] == "skip"
     missing = Start(exit=Exit(127), log="/bin/bash: serve: No such file or directory")
-    assert said("H-01", start=missing, log=missing.log, isolated=None, trained=False)[0] == "fail"
+    assert said("H-01", start=missing, log=missing.log, isolated=None, has_model=False)[0] == "fail"
 
 
 @pytest.mark.parametrize(

@@ -65,16 +65,17 @@ class Stop:
 class ServingFacts:
     """How `serve` does; `reason` is why it was not let serve.
 
-    `trained` says that it had the model of the training, else `without` says why its folder was empty. `start` is how
-    it started, `isolated` the same without a network where that was tried first, None where it could not be. What
-    follows is there only of one that became ready. `sample` is a request that it takes, None where none is known;
-    `asked` says that it is the user's, `tries` what was sent to find one. `held` is a ping while a request was on its
-    way; `large` is a body of 6 MB, and one of 4 MB where the first was too large.
+    `has_model` says that it had a model, the training's or one that was `given`; else `without` says why its folder was
+    empty. `start` is how it started, `isolated` the same without a network where that was tried first, None where it
+    could not be. What follows is there only of one that became ready. `sample` is a request that it takes, None where
+    none is known; `asked` says that it is the user's, `tries` what was sent to find one. `held` is a ping while a
+    request was on its way; `large` is a body of 6 MB, and one of 4 MB where the first was too large.
     """
 
     image: ImageFacts
     reason: str = ""
-    trained: bool = False
+    has_model: bool = False
+    given: bool = False
     without: str = ""
     start: Start = field(default_factory=Start)
     isolated: Start | None = None

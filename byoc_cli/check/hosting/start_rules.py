@@ -43,7 +43,7 @@ def _excuse(facts: ServingFacts) -> str:
         return "it ended because it could not write to its model's folder (H-04)"
     if network_line(facts.log):
         return "it ended because it had no network (H-26)"
-    line = causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND) if facts.trained else ""
+    line = causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND) if facts.has_model and not facts.given else ""
     return f"the image does not serve: {line[:200]}" if line else needs_model(facts)
 
 
@@ -199,7 +199,9 @@ def isolated(facts: ServingFacts) -> Verdict:
 )
 def serves_what_it_trained(facts: ServingFacts) -> Verdict:
     """The model of the training, unpacked as SageMaker does it."""
-    if not facts.trained:
+    if facts.given:
+        return skipped("its model is the one of --model")
+    if not facts.has_model:
         return skipped(f"no model was there: {facts.without}")
     if line := missing_model(facts):
         return warned(line, cloud=hosting.cannot_start() if facts.start.exit else hosting.ping_failed())

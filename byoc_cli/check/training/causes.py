@@ -150,7 +150,8 @@ def refusal(ran: Ran, word: str) -> str:
     forms = {"train": "train", "serve": "serv(?:e|ing)"}
     pattern = re.compile(f"(?i){_REFUSALS.replace('@', forms.get(word, word))}")
     lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()] if ran.code else []
-    return next((line.strip() for line in lines if pattern.search(line)), "")
+    # A traceback has the source first.
+    return next((line.strip() for line in reversed(lines) if pattern.search(line)), "")
 
 
 _NOTHING_TO_DO = re.compile(

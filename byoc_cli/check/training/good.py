@@ -31,6 +31,8 @@ _MAKES_VARIABLES = re.compile(r"""SM_CHANNEL_["'{$]|SM_CHANNEL_\w*=|environ\[["'
 def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     """Let it train without a network, on data that it cannot write to; once more with both, if that fails."""
     image: ImageFacts = have["static"]
+    if bench.order.model and not bench.wanted:
+        return TrainingFacts(image, "it has the model of --model")
     if reason := start_rules.no_use(image, image.train) or bench.order.no_training:
         return TrainingFacts(image, reason)
     runs = _Runs(bench, image)

@@ -43,6 +43,8 @@ def _excuse(facts: ServingFacts) -> str:
         return "it ended because it could not write to its model's folder (H-04)"
     if network_line(facts.log):
         return "it ended because it had no network (H-26)"
+    if facts.image.serve.knows_only("train"):
+        return "ENTRYPOINT knows the word `train` only: the image does not serve"
     line = causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND) if facts.has_model and not facts.given else ""
     return f"the image does not serve: {line[:200]}" if line else needs_model(facts)
 

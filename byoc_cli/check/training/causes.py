@@ -31,7 +31,7 @@ class Cause:
 
 _NETWORK = (
     r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname"
-    r"|getaddrinfo(?! *\()"  # with it, it is a line of source
+    r"|getaddrinfo (?:E[A-Z]|fail)"  # else it is a line of source
     r"|Network is unreachable|No route to host|NewConnectionError|ConnectTimeout|EndpointConnectionError|ENETUNREACH"
     r"|EAI_AGAIN|Could not connect to the endpoint|NoCredentialsError|Unable to locate credentials|URLError"
     r"|No matching distribution found|Temporary failure resolving|unable to resolve host|no such host|dial tcp"

@@ -116,6 +116,21 @@ def test_h07_a_proxy_s_502_of_a_request_that_is_not_whole_tells_nothing() -> Non
     assert said("H-07", stop=replace(stop, flight=NONE))[0] == "warn"
 
 
+def test_h07_a_request_that_is_not_whole_keeps_it() -> None:
+    """As aiohttp does it: it is no finding where it ends in time without one."""
+    waits = Stop(Process("serve", takes=True), NONE, exit=Exit(137), waited=30.0)
+    assert waits.kept
+    assert said("H-07", stop=waits)[0] == "fail"
+    assert said("H-07", stop=waits, stop_alone=waits)[0] == "fail"
+    alone = said("H-07", stop=waits, stop_alone=replace(waits, flight=None, exit=Exit(0), seconds=1.0))
+    assert alone == (
+        "pass",
+        "it ended 1.0 s after SIGTERM, exit code 0; a request whose last byte was on its way kept it for 30 s",
+    )
+    assert not replace(waits, real=True).kept, "it was worked on"
+    assert not replace(waits, process=Process("serve", takes=False)).kept
+
+
 def test_h07_to_ignore_sigterm_fails_and_to_have_no_handler_warns() -> None:
     killed = Stop(Process("serve", takes=False), None, exit=Exit(137), waited=3.0)
     assert said("H-07", stop=killed)[0] == "warn"
@@ -231,3 +246,18 @@ def test_a_large_request_means_the_same() -> None:
     assert len(large.body) == 100
     assert large.body.strip() == b'{"a": 1}'
     assert samples.large(Request(b"\x89PNG", "image/png"), 6).body == b"\x89PNG\0\0"
+
+
+def test_h01_the_line_that_tells_comes_before_the_last_lines() -> None:
+    log = "\n".join(["ModuleNotFoundError: No module named 'packaging'", *(f"GET /ping {each}" for each in range(9))])
+    ended = Start(exit=Exit(0), log=log)
+    result, seen = said("H-01", start=ended, log=log, isolated=None)
+    assert (result, seen.splitlines()[1]) == ("fail", "ModuleNotFoundError: No module named 'packaging'")
+
+
+def test_h01_what_trains_and_refuses_the_word_does_not_serve() -> None:
+    log = "usage: app [-h] {train}\napp: error: argument command: invalid choice: 'serve' (choose from 'train')"
+    refused = {"start": Start(exit=Exit(2), log=log), "log": log, "isolated": None}
+    assert said("H-01", **refused)[0] == "skip"
+    assert said("H-01", **refused, given=True)[0] == "fail", "it was to serve that model"
+    assert said("H-01", **refused, has_model=False, without="the image does not train")[0] == "skip"

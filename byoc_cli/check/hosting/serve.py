@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.hosting.course import Course
+from byoc_cli.check.hosting.course import Course, stop_alone
 from byoc_cli.check.hosting.facts import ServingFacts
 from byoc_cli.check.hosting.server import Refused, Wanted, served
 from byoc_cli.check.hosting.starting import Start, wait_until_ready
@@ -73,9 +73,14 @@ def _course(bench: Bench, facts: ServingFacts, model: Path | None, *, isolated: 
         with served(bench, wanted) as server:
             start = wait_until_ready(server, bench.order.timeout)
             facts = replace(facts, start=start, log=start.log)
-            return Course(server, facts, bench).run() if start.ready is not None else facts
+            facts = Course(server, facts, bench).run() if start.ready is not None else facts
+        if facts.stop and facts.stop.kept:
+            with served(bench, replace(wanted, name=f"{name}-stop")) as server:
+                if wait_until_ready(server, bench.order.timeout).ready is not None:
+                    facts = replace(facts, stop_alone=stop_alone(server))
     except Refused as refused:
         return replace(facts, start=Start(refused=str(refused)))
+    return facts
 
 
 def _is_no_matter_of_network(facts: ServingFacts) -> bool:

@@ -219,7 +219,7 @@ raise Exception("Train is not implemented.")
 UNKNOWN_WORD = b"""#!/usr/bin/env python3
 import argparse
 commands = argparse.ArgumentParser()
-commands.add_argument("command", choices=["serve", "predict"])
+commands.add_argument("command", choices=["run", "predict"])
 commands.parse_args()
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import mimetypes
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byoc_cli.errors import ByocError, UsageError
-from byoc_cli.project import PictureSettings, PredictSettings
+from byoc_cli.project import PictureSettings, PredictSettings, Project
+from byoc_cli.project.home import expanded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,6 +71,23 @@ def load(source: str, settings: PredictSettings, *, stdin: bytes = b"", content_
     if suffix in PICTURES and settings.image and not content_type:
         return Payload(picture_body(body, settings.image, source), "application/json", source)
     return Payload(body, content_type or settings.content_type or guess(suffix, body), source)
+
+
+def sample(project: Project) -> str:
+    """Return the file that the project names as a real request ([predict] sample), "" where it names none.
+
+    Raises:
+        UsageError: it names one that is not there.
+
+    """
+    if not project.predict.sample:
+        return ""
+    file = project.root / expanded(project.predict.sample)
+    if not file.is_file():
+        raise UsageError(
+            f"[predict] sample in {project.file}: there is no file '{file}'", hint="name one that is a request"
+        )
+    return os.path.relpath(file)
 
 
 def content_type_unread(source: str, settings: PredictSettings, *, content_type: str = "") -> str:

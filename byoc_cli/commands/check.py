@@ -105,8 +105,8 @@ def check(
 
     Then it lets it serve the model that it made, or that of --model: asks /ping and /invocations, eight at once, with
     6 MB, with nonsense, and stops it with a request on its way; on another port; and as its labels say. What it sends
-    is --sample, else the first of some usual requests that the container takes ([predict] of the project file says more
-    of them).
+    is --sample, else what the project file names ([predict] sample), else the first of some usual requests that the
+    container takes.
 
     A broken MUST fails, a broken SHOULD warns; what could not be tried is skipped, with the reason. Each finding says
     what was seen, what the cloud would say, what to do, and where the rule stands. Ends with 1 if a MUST is broken;
@@ -147,6 +147,7 @@ def check(
     megabytes = _serverless(serverless)
     stdin = stdin_bytes() if sample == "-" else b""
     served = model_of(project, model) if model else None
+    sample = sample or payload.sample(project)
     request = payload.load(sample, project.predict, stdin=stdin) if sample else None
     wanted = check_training.asked(session, project, session.reference(image, project), channel, hyperparam)
     place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))

@@ -36,8 +36,8 @@ EXAMPLES = """
 def predict(
     session: Session,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="What to send; - is standard input.", show_default=False)
-    ],
+        list[str], typer.Argument(metavar="[FILE]...", help="What to send; - is standard input.", show_default=False)
+    ] = [],
     url: Annotated[
         str,
         typer.Option(
@@ -72,7 +72,8 @@ def predict(
     """Send files to the endpoint and show what it answers.
 
     Pictures become tensors as the project file says ([predict] image); other files go as they are, with the content
-    type of their suffix. With no endpoint running and a trained model there, one is started for this and stopped.
+    type of their suffix. Without FILE the project's own request is sent ([predict] sample). With no endpoint running
+    and a trained model there, one is started for this and stopped.
 
     With --async a file may have 1 GB, and s3://BUCKET/KEY is an input, too. The endpoint reads it itself and writes its
     answer where `byoc serve --async-output` said. -H X-Amzn-SageMaker-InvocationTimeoutSeconds=3600 gives it an hour.
@@ -84,6 +85,7 @@ def predict(
     from byoc_cli import payload
 
     project = session.project()
+    files = files or _own(project)
     if output:
         _check_output(output, files, repeat)
     headers = _headers(header, target_model, target_container)
@@ -100,6 +102,14 @@ def predict(
         if repeat > 1:
             return _repeat(client, payloads, accept, headers, repeat)
         return _each(session, project, client, payloads, accept, headers, output)
+
+
+def _own(project: Project) -> list[str]:
+    from byoc_cli import payload
+
+    if own := payload.sample(project):
+        return [own]
+    raise UsageError("there is nothing to send", hint='byoc predict FILE, or sample = "FILE" in [predict] of byoc.toml')
 
 
 def _check_output(output: Path, files: list[str], repeat: int) -> None:
@@ -190,11 +200,13 @@ def _temporary(session: Session, project: Project, *, asynchronous: bool) -> Ite
 @contextmanager
 def _with_log(containers: Callable[[], Mapping[str, Container]], hint: str = "") -> Iterator[None]:
     """Add the containers' last lines to what went wrong with an invocation; of several, each by its name."""
-    from byoc_cli.endpoint import InvocationFailed
+    from byoc_cli.endpoint import InvocationFailed, RequestRefused
     from byoc_cli.local.output import indented
 
     try:
         yield
+    except RequestRefused:
+        raise
     except InvocationFailed as error:
         time.sleep(_LOG_SECONDS)
         with suppress(ByocError):  # they may have died, and their own byoc have removed them

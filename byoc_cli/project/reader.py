@@ -151,13 +151,14 @@ class Reader:
         )
 
     def predict(self, table: Mapping[str, Any]) -> PredictSettings:
-        self.known(table, "predict", ["accept", "content-type", "image", "classes"])
+        self.known(table, "predict", ["accept", "content-type", "sample", "image", "classes"])
         classes = table.get("classes", [])
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise self.wrong("predict.classes", "it is not a list of names", 'for example: classes = ["cat", "dog"]')
         return PredictSettings(
             accept=self.text(table, "predict", "accept", ""),
             content_type=self.text(table, "predict", "content-type", ""),
+            sample=self.text(table, "predict", "sample", ""),
             image=self.picture(table["image"]) if "image" in table else None,
             classes=tuple(classes),
         )

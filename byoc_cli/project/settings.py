@@ -77,10 +77,11 @@ class PictureSettings:
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """[predict]; without `image` a picture is sent as it is."""
+    """[predict]; without `image` a picture is sent as it is. `sample` is a file of the project, a real request."""
 
     accept: str = ""
     content_type: str = ""
+    sample: str = ""
     image: PictureSettings | None = None
     classes: Sequence[str] = ()
 

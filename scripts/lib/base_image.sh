@@ -1,29 +1,61 @@
 # shellcheck shell=bash
-# The base image where no registry answers: Debian's own Python in the role of python:3.11-slim-bookworm.
+# The base images where no registry answers: Debian's own Python in the role of python:3.11-slim-bookworm, and Debian 13.
 #
 # `byoc build` finds such a stand-in among the images called byoc-base, by its label byoc.base-for=<the reference that it
-# stands for> (the label alone would not do: images made from the stand-in inherit it). Its shape follows the official image
-# where users notice: python, pip and their 3.11 names in /usr/local/bin, pip may install into the system, apt works,
-# LANG=C.UTF-8, `python3` as the command.
+# stands for> (the label alone would not do: images made from the stand-in inherit it).
 
-BASE_REFERENCE=python:3.11-slim-bookworm
-BASE_IMAGE=byoc-base:bookworm-py3.11
-BASE_SUITE=bookworm
-BASE_FINISH=$LIB/base_image_finish.sh
-BASE_OPTIONS=(
+BASE_SLIM=(
     --variant=minbase
-    '--include=python3,python3-pip,python3-venv,ca-certificates,netbase,tzdata,debian-archive-keyring'
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*'
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/lintian/*'
     --aptopt='Acquire::Languages "none"' --aptopt='Acquire::GzipIndexes "true"'
     --aptopt='Dir::Cache::pkgcache ""' --aptopt='Dir::Cache::srcpkgcache ""'
 )
-BASE_PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# Its shape follows the official image where users notice: python, pip and their 3.11 names in /usr/local/bin, pip may
+# install into the system, apt works, LANG=C.UTF-8, `python3` as the command.
+base_python() {
+    BASE_REFERENCE=python:3.11-slim-bookworm
+    BASE_IMAGE=byoc-base:bookworm-py3.11
+    BASE_SUITE=bookworm
+    BASE_OPTIONS=('--include=python3,python3-pip,python3-venv,ca-certificates,netbase,tzdata,debian-archive-keyring')
+    BASE_CHANGES=('ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' 'ENV LANG=C.UTF-8' 'CMD ["python3"]')
+    # shellcheck disable=SC2034 # used by check_base_image
+    BASE_CHECK='python -c "import ctypes, lzma, sqlite3, ssl, sys, venv; assert sys.version_info[:2] == (3, 11)"
+        python3 --version; pip --version; pip3 --version; python -m pip --version; apt-get --version'
+    base_recipe
+}
+
+# For the templates whose language or library comes from Debian.
+base_debian() {
+    BASE_REFERENCE=debian:trixie-slim
+    BASE_IMAGE=byoc-base:trixie
+    BASE_SUITE=trixie
+    BASE_OPTIONS=('--include=ca-certificates,netbase,tzdata,debian-archive-keyring')
+    BASE_CHANGES=('ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' 'CMD ["bash"]')
+    BASE_CHECK='apt-get --version; grep -q trixie /etc/os-release'
+    base_recipe
+}
+
+BASE_FINISH=$LIB/base_image_finish.sh
+
 # A change of the recipe makes a new image; an older one is then not trusted.
-BASE_RECIPE=$({ printf '%s\n' "${BASE_OPTIONS[@]}" && cat "$BASE_FINISH"; } | sha256sum | cut -c1-12)
+base_recipe() {
+    BASE_RECIPE=$({ printf '%s\n' "${BASE_SLIM[@]}" "${BASE_OPTIONS[@]}" "${BASE_CHANGES[@]}" && cat "$BASE_FINISH"; } | sha256sum | cut -c1-12)
+}
+
+base_python
 
 step_base_image() {
+    local base
+    for base in base_python base_debian; do
+        "$base"
+        base_image
+    done
+}
+
+base_image() {
     step_begin base-image
     if docker_cli image inspect "$BASE_REFERENCE" >/dev/null 2>&1; then
         step_end "$BASE_REFERENCE is here (reused)"
@@ -60,7 +92,7 @@ make_base_image() {
 
     step_note "no registry answers: making $BASE_IMAGE from Debian's packages (about a minute)"
     base_image_root "$work" || die 1 "the base image could not be made" \
-        "hint: make an image byoc-base:TAG with Python 3.11 and the label byoc.base-for=$BASE_REFERENCE"
+        "hint: make an image byoc-base:TAG of the same kind with the label byoc.base-for=$BASE_REFERENCE"
     import_base_image "$work/root.tar" "$candidate"
     if ! quietly "$STATE_DIR/base-image-check.log" check_base_image "$candidate"; then
         docker_cli image rm "$candidate" >/dev/null
@@ -96,21 +128,20 @@ base_image_root() {
     fi
     quietly "$STATE_DIR/base-image.log" as_root_if_possible "${own_mounts[@]}" env TMPDIR="$work" \
         SOURCE_DATE_EPOCH="$(stat -c %Y /usr/share/keyrings/debian-archive-keyring.gpg)" \
-        mmdebstrap "${BASE_OPTIONS[@]}" \
+        mmdebstrap "${BASE_SLIM[@]}" "${BASE_OPTIONS[@]}" \
         --setup-hook="cp '$work/transport.conf' \"\$1/etc/apt/apt.conf.d/00transport\"" \
         --customize-hook="sh '$BASE_FINISH' \"\$1\"" \
         "$BASE_SUITE" "$work/root.tar" "${mirror[@]}"
 }
 
 import_base_image() {
-    docker_cli import \
-        --change "ENV PATH=$BASE_PATH" --change "ENV LANG=C.UTF-8" --change 'CMD ["python3"]' \
-        --change "LABEL byoc.base-for=$BASE_REFERENCE" --change "LABEL byoc.recipe=$BASE_RECIPE" \
-        "$1" "$2" >/dev/null
+    local changes=() change
+    for change in "${BASE_CHANGES[@]}" "LABEL byoc.base-for=$BASE_REFERENCE" "LABEL byoc.recipe=$BASE_RECIPE"; do
+        changes+=(--change "$change")
+    done
+    docker_cli import "${changes[@]}" "$1" "$2" >/dev/null
 }
 
 check_base_image() {
-    docker_cli run --rm --network none "$1" sh -ec '
-        python -c "import ctypes, lzma, sqlite3, ssl, sys, venv; assert sys.version_info[:2] == (3, 11)"
-        python3 --version; pip --version; pip3 --version; python -m pip --version; apt-get --version'
+    docker_cli run --rm --network none "$1" sh -ec "$BASE_CHECK"
 }

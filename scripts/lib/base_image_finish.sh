@@ -3,17 +3,19 @@
 set -eu
 root=$1
 
-# The names of the official image. Debian marks its Python as its own (PEP 668); in an image there is nothing to protect.
-rm -f "$root"/usr/lib/python3.*/EXTERNALLY-MANAGED
-for name in python python3 python3.11; do
-    ln -sf /usr/bin/python3.11 "$root/usr/local/bin/$name"
-done
-for name in pip pip3 pip3.11; do
-    ln -sf /usr/bin/pip3 "$root/usr/local/bin/$name"
-done
-# pip of Debian installs into dist-packages; Dockerfiles written for the official image copy site-packages.
-mkdir -p "$root/usr/local/lib/python3.11/dist-packages"
-ln -sfn dist-packages "$root/usr/local/lib/python3.11/site-packages"
+if [ -e "$root/usr/bin/python3.11" ]; then
+    # The names of the official image. Debian marks its Python as its own (PEP 668); in an image there is nothing to protect.
+    rm -f "$root"/usr/lib/python3.*/EXTERNALLY-MANAGED
+    for name in python python3 python3.11; do
+        ln -sf /usr/bin/python3.11 "$root/usr/local/bin/$name"
+    done
+    for name in pip pip3 pip3.11; do
+        ln -sf /usr/bin/pip3 "$root/usr/local/bin/$name"
+    done
+    # pip of Debian installs into dist-packages; Dockerfiles written for the official image copy site-packages.
+    mkdir -p "$root/usr/local/lib/python3.11/dist-packages"
+    ln -sfn dist-packages "$root/usr/local/lib/python3.11/site-packages"
+fi
 
 # As in the official image: a layer keeps no downloaded packages.
 cat >"$root/etc/apt/apt.conf.d/docker-clean" <<'CONF'

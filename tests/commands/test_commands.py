@@ -630,6 +630,23 @@ def test_predict_asks_the_running_endpoint(byoc: Byoc, endpoint: str, project: P
     assert byoc("predict", "a.csv", "b.json").stdout.startswith("a.csv\t{")
 
 
+def test_predict_without_a_file_sends_the_projects_sample(
+    byoc: Byoc, endpoint: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = byoc("predict")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "error: there is nothing to send\n\nhint: byoc predict FILE, or sample" in ran.stderr
+    file = project / "byoc.toml"
+    file.write_text(f'{file.read_text() if file.exists() else ""}[predict]\nsample = "data/a.csv"\n')
+    ran = byoc("predict")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert f"there is no file '{project / 'data' / 'a.csv'}'" in ran.stderr
+    (project / "data").mkdir()
+    (project / "data" / "a.csv").write_text("1,2")
+    monkeypatch.chdir(project / "data")  # the project is found upward, and its sample with it
+    assert byoc("predict", "--json").data == {"bytes": 3, "type": "text/csv"}
+
+
 def test_predict_writes_a_file(byoc: Byoc, endpoint: str, project: Path) -> None:
     (project / "a.csv").write_text("1,2")
     ran = byoc("predict", "a.csv", "-o", "answer")

@@ -75,7 +75,7 @@ def test_a_slip_is_exit_code_2_with_a_suggestion(byoc: Byoc, words: list[str], s
         ),
         (["serve", "--port", "x"], "invalid value for '--port' (env var: 'BYOC_PORT'): 'x' is not a whole number"),
         (["serve", "--startup-timeout", "x"], "invalid value for '--startup-timeout': 'x' is not a number"),
-        (["predict"], "missing argument 'FILE...'"),
+        (["batch"], "missing argument 'INPUT'"),
         (["logs", "--tail", "-1"], "invalid value for '--tail': -1 is not in the range x>=0"),
         (["ps", "extra"], "got unexpected extra argument(s) (extra)"),
         (["build", "--nothing-like-it"], "no such option: --nothing-like-it"),

@@ -229,7 +229,7 @@ def test_second_run_reuses_everything() -> None:
     assert first.returncode == 0, first.stderr
     assert again.returncode == 0, again.stderr
     steps = [line for line in again.stderr.splitlines() if line.startswith("  ")]
-    assert len(steps) == 3, again.stderr
+    assert len(steps) == 4, again.stderr  # two base images
     for line in steps:
         assert "(reused)" in line or "the registry answers" in line
 

@@ -50,6 +50,7 @@ environment = { WORKERS = 2 }
 [predict]
 accept = "application/json"
 content-type = "text/csv"
+sample = "a.csv"
 image = { size = [48, 32], color = "L" }
 classes = ["cat", "dog"]
 """
@@ -79,6 +80,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert project.train.environment == {"LEVEL": "3"}
     assert (project.serve.instance_type, project.serve.environment) == ("ml.c5.large", {"WORKERS": "2"})
     assert (project.predict.accept, project.predict.content_type) == ("application/json", "text/csv")
+    assert project.predict.sample == "a.csv"
     assert project.predict.image == PictureSettings((48, 32), "L")
     assert project.predict.classes == ("cat", "dog")
 
@@ -224,7 +226,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, value: str) ->
         ("[train]\ninstance_type = 'x'", "'instance_type' in [train]", "did you mean 'instance-type'?"),
         ("[build]\nfile = 'x'", "'file' in [build]", "did you mean 'dockerfile'?"),
         ("[serve]\nport = 1", "'port' in [serve]", "known keys: instance-type, environment"),
-        ("[predict]\nzzz = 1", "'zzz' in [predict]", "known keys: accept, content-type, image, classes"),
+        ("[predict]\nzzz = 1", "'zzz' in [predict]", "known keys: accept, content-type, sample, image, classes"),
         ("[predict.image]\nsise = 1", "'sise' in [predict.image]", "did you mean 'size'?"),
         (
             "[train.channels.a]\nsource = 'x'\ncontent_type = 'y'",

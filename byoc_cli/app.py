@@ -23,6 +23,8 @@ from byoc_cli.errors import ByocError, Interrupted, UsageError
 
 # What `byoc --help` lists, in the order of the work. Each is the function of its name in byoc_cli/commands/.
 COMMANDS: Sequence[tuple[str, str]] = (
+    ("init", "Start a project from a template."),
+    ("adopt", "Make a byoc.toml for a container that is there already."),
     ("build", "Build the project's image."),
     ("check", "Check the image against SageMaker's contract."),
     ("local-train", "Train on this machine as SageMaker does."),
@@ -43,6 +45,7 @@ COMMANDS: Sequence[tuple[str, str]] = (
 
 _HELP = """\b
 Examples:
+  byoc init my-model
   byoc build
   byoc local-train --hyperparam train-steps=100
   byoc serve

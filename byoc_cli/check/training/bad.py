@@ -61,7 +61,7 @@ def why_not(good: TrainingFacts) -> str:
     """Why nothing can be learnt of an image that the good run did not go well with."""
     if good.reason:
         return good.reason
-    return "it does not train on good data either (T-31)" if good.ran.code != 0 and not good.ran.stopped else ""
+    return good.failure
 
 
 TRAIN_BAD: Step[BadFacts] = Step(
@@ -121,12 +121,9 @@ def failure_file(facts: BadFacts) -> Verdict:
         return skipped("it did not fail")
     text = (ran.failure or "").strip()
     if not text:
-        if _astray(ran):
-            return skipped("it wrote it elsewhere (T-34)")
-        if facts.what == _NO_DATA:
-            return skipped("it wrote none, but its data was none either")
-        what = "is not there" if ran.failure is None else "is empty"
-        return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
+        return _no_failure_file(facts)
+    if facts.good.image.toolkit and text.startswith("Framework Error"):
+        return passed("the toolkit wrote it")
     cause = next((line for line in reversed(text.splitlines()) if line.strip()), "")
     # A traceback has the cause in its last line.
     if len(text) > FAILURE_REASON_CHARACTERS and "Traceback" in text[:FAILURE_REASON_CHARACTERS]:
@@ -138,6 +135,18 @@ def failure_file(facts: BadFacts) -> Verdict:
                 ran.cloud[:300] + "…",
             )
     return passed(text.splitlines()[0][:200])
+
+
+def _no_failure_file(facts: BadFacts) -> Verdict:
+    ran = facts.ran
+    if _astray(ran):
+        return skipped("it wrote it elsewhere (T-34)")
+    if facts.what == _NO_DATA:
+        return skipped("it wrote none, but its data was none either")
+    if ran is facts.good.ran and not facts.good.image.train.may_train:
+        return skipped("whether the image trains at all is not known")
+    what = "is not there" if ran.failure is None else "is empty"
+    return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
 
 
 @bad("T-34", "the failure file is `failure`, right in /opt/ml/output", f"write to {_FAILURE}")

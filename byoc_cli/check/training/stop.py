@@ -36,8 +36,8 @@ _KILLED = 137
 _BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
 _GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
-_COUNTER = re.compile(r"(?i)\b(?:epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
-_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b")
+_COUNTER = re.compile(r"(?i)\b(epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
+_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b|skip|already")
 _RESUMED_SECONDS = 3.0  # after its first word it has read its checkpoints
 
 
@@ -252,13 +252,21 @@ def resumes(facts: StopFacts) -> Verdict:
     if facts.resumed.failed:
         return warned(f"with {kept} it fails\n{facts.resumed.end}", cloud=facts.resumed.cloud)
     if _begins_anew(facts.ran.log, facts.resumed.log):
-        return warned(f"with {kept} it begins anew: {_COUNTER.findall(facts.resumed.log)[0]} comes first again")
+        return warned(
+            f"with {kept} it begins anew: {' '.join(_COUNTER.findall(facts.resumed.log)[0])} comes first again"
+        )
     return passed(f"it starts with {kept}")
 
 
 def _begins_anew(before: str, after: str) -> bool:
     """Whether the rounds that it counts begin as they did without checkpoints, and nothing tells that it goes on."""
-    first, again = ([int(number) for number in _COUNTER.findall(log)] for log in (before, after))
+    words = [word.lower() for word, _ in _COUNTER.findall(before)]
+    if not words:
+        return False
+    rounds = max(words, key=words.count)  # "step 1 of 3: reading" counts something else
+    first, again = (
+        [int(number) for word, number in _COUNTER.findall(log) if word.lower() == rounds] for log in (before, after)
+    )
     known = set(before.splitlines())
     goes_on = any(_GOES_ON.search(line) for line in after.splitlines() if line not in known)
     return bool(first and again) and again[0] == first[0] and max(first) > first[0] + 1 and not goes_on

@@ -21,13 +21,17 @@ from byoc_cli.commands.options import Command, Doors, command
 from byoc_cli.console import Console, written
 from byoc_cli.errors import ByocError, Interrupted, UsageError
 
-# What `byoc --help` lists, in the order of the work. Each is the function of its name in byoc_cli/commands/.
+# What `byoc --help` lists, in the order of the work. Each is the function of its name in byoc_cli/commands/ (of two
+# words: dev_train).
 COMMANDS: Sequence[tuple[str, str]] = (
+    ("init", "Start a project from a template."),
     ("adopt", "Make a byoc.toml for a container that is there already."),
     ("build", "Build the project's image."),
     ("check", "Check the image against SageMaker's contract."),
     ("local-train", "Train on this machine as SageMaker does."),
     ("serve", "Serve a model on this machine as SageMaker does."),
+    ("dev train", "Train with the source as it is now."),
+    ("dev serve", "Serve with the source as it is now, and anew when it changes."),
     ("predict", "Send files to the endpoint."),
     ("batch", "Transform files on this machine as a batch job does."),
     ("push", "Push the image to ECR, and prove that SageMaker takes it."),
@@ -42,8 +46,12 @@ COMMANDS: Sequence[tuple[str, str]] = (
     ("clean", "Remove what was left."),
 )
 
+# Of commands of two words the first one.
+GROUPS = {"dev": "Train and serve with the source as it is now, without a build."}
+
 _HELP = """\b
 Examples:
+  byoc init my-model
   byoc build
   byoc local-train --hyperparam train-steps=100
   byoc serve
@@ -60,19 +68,22 @@ def _version(value: bool) -> None:
 
 
 class _Commands(TyperGroup):
-    """All commands. One is imported when it is meant: --help needs only its line, and `byoc build` no other command.
+    """All commands, or those of a group. One is imported when it is meant: --help needs only its line.
 
     What --help and --version print is a result as any other.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, short in COMMANDS:
-            self.add_command(TyperCommand(name, short_help=short))
+        self._group = f"{self.name} " if self.name in GROUPS else ""
+        for words, short in COMMANDS:
+            name, _, second = words.removeprefix(self._group).partition(" ")
+            if words.startswith(self._group) and name not in self.commands:
+                self.add_command(TyperCommand(name, short_help=GROUPS[name] if second else short))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, _command(name or ""), rest
+        return name, _command(f"{self._group}{name}"), rest
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with written():
@@ -80,13 +91,15 @@ class _Commands(TyperGroup):
 
 
 def _command(name: str) -> Any:
-    """Make the Typer command of a row of the table."""
-    word = name.replace("-", "_")
+    """Make the Typer command of a row of the table, or a group's."""
+    if name in GROUPS:
+        return typer.main.get_command(_group(name))
+    word = name.replace("-", "_").replace(" ", "_")
     module = import_module(f"byoc_cli.commands.{word}")
     function = getattr(module, word)
     text = f"\b\nExamples:{module.EXAMPLES.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command, help=text)(command(function))
+    app.command(name.rpartition(" ")[2], cls=Command, help=text)(command(function))
     return typer.main.get_command(app)
 
 
@@ -114,6 +127,22 @@ def make() -> typer.Typer:
             raise typer.Exit(2)
 
     return app
+
+
+def _group(name: str) -> typer.Typer:
+    """Make a group; alone it says which commands it has."""
+    group = typer.Typer(
+        name=name, cls=_Commands, invoke_without_command=True, add_completion=False, rich_markup_mode=None
+    )
+    examples = "\n".join(f"  byoc {words}" for words, _ in COMMANDS if words.startswith(f"{name} "))
+
+    @group.callback(help=f"\b\nExamples:\n{examples}\n\n{GROUPS[name]}")
+    def _alone(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
+
+    return group
 
 
 def _paragraphs(text: str) -> str:

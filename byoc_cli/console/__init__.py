@@ -214,6 +214,29 @@ class Console:
         self.err.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
         return self._stdin.readline().strip().lower() in {"y", "yes"}
 
+    def choose(self, question: str, options: Sequence[tuple[str, str]]) -> str:
+        """Let somebody at a terminal choose one of (name, about), by its number or its name; asks until one is.
+
+        Raises:
+            UsageError: the input has ended.
+
+        """
+        names = [name for name, _ in options]
+        width = max(len(name) for name in names)
+        for number, (name, about) in enumerate(options, 1):
+            self.err.print(f"{number:3}  {name:<{width}}  {about}", markup=False, highlight=False)
+        while True:
+            self.err.print(f"{question} [1-{len(names)}] ", end="", markup=False, highlight=False)
+            line = self._stdin.readline()
+            if not line:
+                self.err.print()
+                raise UsageError("nothing was chosen", hint=f"there are {', '.join(names)}")
+            said = line.strip().lower()
+            if said in names:
+                return said
+            if said.isdecimal() and 0 < int(said) <= len(names):
+                return names[int(said) - 1]
+
     @contextmanager
     def bytes_done(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """Show bytes as they are done, from the second second on."""

@@ -73,8 +73,8 @@ class Dockerfile:
                 continue
             needed.add(index)
             stage = self.stages[index]
-            sources = [stage.base, *(source for line in stage.instructions for source in _sources(line))]
-            open_ += [found for source in sources if (found := self._stage(source, index)) is not None]
+            sources = [stage.base, *(source for line in stage.instructions for source in sources_of(line))]
+            open_ += [found for source in sources if (found := self.stage(source, index)) is not None]
         return sorted(needed)
 
     def bases(self, target: str = "") -> list[str]:
@@ -82,11 +82,12 @@ class Dockerfile:
         bases: dict[str, None] = {}
         for index in self.needed(target):
             stage = self.stages[index]
-            if self._stage(stage.base, index) is None and stage.base != "scratch":
+            if self.stage(stage.base, index) is None and stage.base != "scratch":
                 bases[stage.base] = None
         return list(bases)
 
-    def _stage(self, source: str, before: int) -> int | None:
+    def stage(self, source: str, before: int) -> int | None:
+        """Return the index of a stage before another that FROM or --from names; None for an image."""
         for index in range(before - 1, -1, -1):
             if source.lower() == self.stages[index].name.lower() or source == str(index):
                 return index
@@ -222,7 +223,7 @@ def pairs(rest: str) -> dict[str, str | None]:
     return found
 
 
-def _sources(line: Instruction) -> list[str]:
+def sources_of(line: Instruction) -> list[str]:
     """Stages or images that an instruction copies or mounts from."""
     if line.word in {"COPY", "ADD"}:
         return re.findall(r"--from=(\S+)", line.rest)

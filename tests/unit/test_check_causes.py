@@ -13,7 +13,9 @@ from byoc_cli.check.training.causes import (
     cause,
     complaint,
     missing_variable,
+    nothing_to_do,
     of_what_was_not_given,
+    refusal,
 )
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.sources import longer, named
@@ -216,3 +218,56 @@ def test_a_training_is_made_longer_by_what_counts_its_rounds() -> None:
     assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "10000000"}
     assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "10000000", "a": "b"}
     assert longer({}, {"lr": "0.1"}) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Exception: Train is not implemented.",
+        "Exception: Unrecognized command train, full args = {}",
+        "app: error: argument command: invalid choice: 'train' (choose from 'serve')",
+        "Error: No such command 'train'.",
+        "Error: Got unexpected extra argument (train)",
+        "@ entrypoint -> did not recognize option 'train'",
+        "training is not supported by this image",
+        "unknown command: train",
+    ],
+)
+def test_a_word_that_is_refused(line: str) -> None:
+    log = f'Traceback:\n  raise Exception("Train is not implemented.")\n{line}\nbye'
+    assert refusal(Ran(1, log=log), "train") == line
+    assert refusal(Ran(0, log=log), "train") == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: 'train'",
+        "ValueError: Unknown split 'train'",
+        "ValueError: invalid argument train data",
+        "FileNotFoundError: No such file or directory: '/opt/ml/input/data/train'",
+        "the file train.csv is not supported",
+        "usage: train [-h]\ntrain: error: unrecognized arguments: --epochs",
+    ],
+)
+def test_a_failure_that_refuses_no_word(line: str) -> None:
+    assert refusal(Ran(1, log=line), "train") == ""
+
+
+def test_nothing_to_train_on() -> None:
+    for line in (
+        "no training data found",
+        "pytorch cannot find any GPUs !",
+        "Found 0 images belonging to 0 classes",
+        "There are no files in /opt/ml/input/data/train",
+    ):
+        assert nothing_to_do(Ran(log=f"start\n{line}")) == line
+    for line in ("epoch 1 of 10", "no errors", "loaded 24 rows", "model saved to file"):
+        assert nothing_to_do(Ran(log=line)) == ""
+
+
+def test_a_line_of_source_is_no_cause() -> None:
+    log = "  for res in getaddrinfo(host, port):\nsocket.gaierror: [Errno -3] Temporary failure in name resolution"
+    told = cause(Ran(1, log=log))
+    assert told
+    assert told.line.startswith("socket.gaierror")

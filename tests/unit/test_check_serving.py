@@ -36,7 +36,7 @@ def served(**changes: Any) -> ServingFacts:
     """Facts of a sound server, with changes."""
     sound = ServingFacts(
         image_facts(),
-        trained=True,
+        has_model=True,
         start=Start(ready=1.0, last=FINE),
         isolated=Start(ready=1.0),
         connects=[0.001] * 20,
@@ -117,6 +117,21 @@ def test_h07_a_proxy_s_502_of_a_request_that_is_not_whole_tells_nothing() -> Non
     assert said("H-07", stop=replace(stop, flight=NONE))[0] == "warn"
 
 
+def test_h07_a_request_that_is_not_whole_keeps_it() -> None:
+    """As aiohttp does it: it is no finding where it ends in time without one."""
+    waits = Stop(Process("serve", takes=True), NONE, exit=Exit(137), waited=30.0)
+    assert waits.kept
+    assert said("H-07", stop=waits)[0] == "fail"
+    assert said("H-07", stop=waits, stop_alone=waits)[0] == "fail"
+    alone = said("H-07", stop=waits, stop_alone=replace(waits, flight=None, exit=Exit(0), seconds=1.0))
+    assert alone == (
+        "pass",
+        "it ended 1.0 s after SIGTERM, exit code 0; a request whose last byte was on its way kept it for 30 s",
+    )
+    assert not replace(waits, real=True).kept, "it was worked on"
+    assert not replace(waits, process=Process("serve", takes=False)).kept
+
+
 def test_h07_to_ignore_sigterm_fails_and_to_have_no_handler_warns() -> None:
     killed = Stop(Process("serve", takes=False), None, exit=Exit(137), waited=3.0)
     assert said("H-07", stop=killed)[0] == "warn"
@@ -134,7 +149,7 @@ def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
 
 
 def test_h15_a_server_of_models_that_was_given_none() -> None:
-    none = {"sample": None, "answer": Answer(), "trained": False}
+    none = {"sample": None, "answer": Answer(), "has_model": False}
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b'{"message": "Model not found"}'))])[0] == "skip"
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b"Not Found"))])[0] == "fail"
 
@@ -167,7 +182,7 @@ def test_h56_the_documented_words() -> None:
 
 
 def test_h01_what_ends_without_a_model_may_need_one() -> None:
-    ended = {"trained": False, "without": "the image does not train", "isolated": None}
+    ended = {"has_model": False, "without": "the image does not train", "isolated": None}
     start = Start(exit=Exit(1), log="model.pkl: not loaded")
     assert said("H-01", **ended, start=start, log=start.log)[0] == "skip"
     assert said("H-01", start=start, log=start.log, isolated=None)[0] == "fail"
@@ -178,9 +193,9 @@ def test_h01_what_ends_without_a_model_may_need_one() -> None:
 def test_h01_what_needs_a_gpu_is_not_blamed_for_having_none() -> None:
     ended = Start(exit=Exit(1), log="RuntimeError: No CUDA GPUs are available")
     for trained in (True, False):
-        assert said("H-01", start=ended, log=ended.log, isolated=None, trained=trained)[0] == "skip"
+        assert said("H-01", start=ended, log=ended.log, isolated=None, has_model=trained)[0] == "skip"
     missing = Start(exit=Exit(127), log="/bin/bash: serve: No such file or directory")
-    assert said("H-01", start=missing, log=missing.log, isolated=None, trained=False)[0] == "fail"
+    assert said("H-01", start=missing, log=missing.log, isolated=None, has_model=False)[0] == "fail"
 
 
 @pytest.mark.parametrize(
@@ -284,3 +299,18 @@ def test_h20_a_server_that_gives_up_sooner() -> None:
     assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))])[0] == "skip"
     log = "[CRITICAL] WORKER TIMEOUT (pid:9)"
     assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))], log=log)[0] == "warn"
+
+
+def test_h01_the_line_that_tells_comes_before_the_last_lines() -> None:
+    log = "\n".join(["ModuleNotFoundError: No module named 'packaging'", *(f"GET /ping {each}" for each in range(9))])
+    ended = Start(exit=Exit(0), log=log)
+    result, seen = said("H-01", start=ended, log=log, isolated=None)
+    assert (result, seen.splitlines()[1]) == ("fail", "ModuleNotFoundError: No module named 'packaging'")
+
+
+def test_h01_what_trains_and_refuses_the_word_does_not_serve() -> None:
+    log = "usage: app [-h] {train}\napp: error: argument command: invalid choice: 'serve' (choose from 'train')"
+    refused = {"start": Start(exit=Exit(2), log=log), "log": log, "isolated": None}
+    assert said("H-01", **refused)[0] == "skip"
+    assert said("H-01", **refused, given=True)[0] == "fail", "it was to serve that model"
+    assert said("H-01", **refused, has_model=False, without="the image does not train")[0] == "skip"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from byoc_cli.check.model import Verdict
+from byoc_cli.check.training import stop as stop_step
+from byoc_cli.check.training.attempt import Listener
 from byoc_cli.check.training.bad import BadFacts
 from byoc_cli.check.training.causes import CHANNEL, ELSEWHERE, GPU, ITSELF, Cause
 from byoc_cli.check.training.hosts import HostsFacts
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import Process, first_process, is_starting
-from byoc_cli.check.training.stop import StopFacts
+from byoc_cli.check.training.signals import Process, first_process
+from byoc_cli.check.training.stop import StopFacts, Stopper
 from byoc_cli.check.training.strings import StringsFacts
+from byoc_cli.engine.types import Container
+from byoc_cli.local.training.execution import Execution
 from tests.unit.check_world import facts, judged, script, start, trained
 
 DEAF, GOOD_PROCESS = Process("python3 /usr/local/bin/train", takes=False), Process("python3 train", takes=True)
@@ -224,13 +230,19 @@ def test_t59_is_not_known_where_it_failed_otherwise() -> None:
 
 def test_t69_nothing_printed_and_printed_late() -> None:
     assert good("T-69", log="").result == "warn"
+    late = {"log": "a\nb\nc", "seconds": 10.0, "first_word": 9.9, "last_word": 9.9}
+    assert good("T-69", **late, unbuffered=Ran(first_word=2.0)).result == "warn"
+    assert good("T-69", **late, unbuffered=Ran(first_word=9.0)).result == "pass", "it imports for long"
+    assert good("T-69", **late, unbuffered=Ran()).result == "pass", "it said nothing"
+    assert good("T-69", **late).result == "pass", "it was not tried"
+
+
+def test_t69_what_may_be_buffered() -> None:
     lines = "a\nb\nc"
-    assert good("T-69", log=lines, seconds=10.0, first_word=9.9, last_word=9.9).result == "warn"
-    assert good("T-69", log=lines, seconds=10.0, first_word=5.5, last_word=9.0).result == "pass"
-    assert good("T-69", log="done", seconds=10.0, first_word=9.9, last_word=9.9).result == "pass", (
-        "one line is a word at the end"
-    )
-    assert good("T-69", log=lines, seconds=1.0, first_word=0.99, last_word=0.99).result == "pass"
+    assert Ran(log=lines, seconds=10.0, first_word=9.9, last_word=9.9).said_late
+    assert not Ran(log=lines, seconds=10.0, first_word=5.5, last_word=9.0).said_late
+    assert not Ran(log="done", seconds=10.0, first_word=9.9, last_word=9.9).said_late, "one line is a word at the end"
+    assert not Ran(log=lines, seconds=1.0, first_word=0.99, last_word=0.99).said_late
 
 
 def test_t70_metrics() -> None:
@@ -326,6 +338,17 @@ def test_t52_goes_on_from_its_checkpoints() -> None:
     assert stop("T-52", checkpoints=["a"], resumed=Ran(1, log="ValueError")).result == "warn"
 
 
+def test_t52_begins_anew() -> None:
+    def again(before: str, after: str) -> str:
+        return stop("T-52", log=before, checkpoints=["a"], resumed=Ran(log=after, stopped=True)).result
+
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 0\nepoch 1") == "warn"
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 3\nepoch 4") == "pass"
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 0 is done already\nepoch 3") == "pass"
+    steps = "step 1: reading\nstep 2: preparing\nstep 3: training\n"
+    assert again(f"{steps}epoch 0\nepoch 1\nepoch 2\nepoch 3", f"{steps}epoch 4") == "pass", "steps are no rounds"
+
+
 def test_t71_two_hosts() -> None:
     assert two("T-71").result == "pass"
     verdict = two("T-71", code=1, log="ValueError: 'ip-10-0-1-2.ec2.internal' is not in list")
@@ -363,36 +386,11 @@ def test_the_signals_of_the_first_process(tmp_path: Path) -> None:
     waits = looked(SigBlk="0000000000004000")
     assert waits
     assert waits.takes, "an init blocks what it waits for"
+    (tmp_path / "42" / "cmdline").write_bytes(b"runc\0init\0")
+    assert first_process(42, tmp_path) is None, "the image's program has not begun"
     assert looked(NSpid="42") is None, "it is in no container"
     assert looked(NSpid="42\t7") is None, "it is another process"
     assert first_process(0, tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        "main.py: error: argument mode: invalid choice: 'train' (choose from 'fit', 'api')",
-        "Error: No such command 'train'.",
-        'Error: unknown command "train" for "tool"',
-    ],
-)
-def test_t01_a_program_that_does_not_know_the_word(log: str) -> None:
-    verdict = failing("T-01", log=log)
-    assert (verdict.result, log in verdict.seen) == ("fail", True)
-
-
-def test_t01_a_usage_without_the_word() -> None:
-    known = facts(train=start("train", by_entrypoint=True))
-    assert failing("T-01", image=known, log="usage: fit|api").result == "fail"
-    assert failing("T-01", image=known, log="usage: train.py --data DATA").result == "pass"
-    assert failing("T-01", log="usage: fit|api").result == "pass", "there is no ENTRYPOINT"
-
-
-def test_t01_a_server_in_the_place_of_a_training() -> None:
-    log = "[INFO] Listening at: http://0.0.0.0:8080 (1)"
-    assert good("T-01", code=137, stopped=True, model=[], log=log).result == "fail"
-    assert good("T-01", code=137, stopped=True, model=["a"], log=log).result == "pass"
-    assert good("T-01", code=137, stopped=True, model=[], log="TensorBoard running at 6006").result == "pass"
 
 
 def test_t31_a_file_of_its_own_is_not_there() -> None:
@@ -425,20 +423,57 @@ def test_t45_a_model_of_nothing() -> None:
     assert good("T-45", model=["model.tar.gz"]).result == "warn"
 
 
-def test_t69_a_shell_that_starts_python_buffers_too() -> None:
-    def printed(text: str) -> str:
-        program = replace(script("train", text), shebang="/bin/sh")
-        image = facts(train=start("train", program=program, on_path=program))
-        return good("T-69", image=image, log="a\nb\nc", first_word=5.0, last_word=5.1, seconds=5.2).result
-
-    assert printed("exec python3 /opt/train.py") == "warn"
-    assert printed("exec /opt/train") == "pass"
+def test_t32_what_the_toolkit_writes_is_its_own() -> None:
+    text = "Framework Error: \nTraceback (most recent call last):\n" + "x" * 1100 + "\nValueError: no JSON"
+    ran = Ran(1, log="ValueError", failure=text)
+    assert judged("T-32", BadFacts(trained(), ran=ran), "train-bad").result == "warn"
+    with_toolkit = trained(facts(toolkit="/usr/lib/python3/dist-packages/sagemaker_training"))
+    assert judged("T-32", BadFacts(with_toolkit, ran=ran), "train-bad").result == "pass"
 
 
-def test_the_engine_s_own_process_is_not_the_image_s(tmp_path: Path) -> None:
-    (tmp_path / "42").mkdir()
-    (tmp_path / "42" / "status").write_text("NSpid:\t42\t1\nSigBlk:\t0\nSigCgt:\tffffffff\nSigIgn:\t0\n")
-    (tmp_path / "42" / "cmdline").write_bytes(b"runc\0init\0")
-    assert (first_process(42, tmp_path), is_starting(42, tmp_path)) == (None, True)
-    (tmp_path / "42" / "cmdline").write_bytes(b"train\0")
-    assert (first_process(42, tmp_path) is None, is_starting(42, tmp_path)) == (False, False)
+def test_what_could_not_train_on_our_data_is_asked_for_its_own() -> None:
+    for id_ in ("T-11", "T-45", "T-59", "T-74"):
+        verdict = failing(id_)
+        assert (verdict.result, "--channel NAME=PATH, --hyperparam K=V" in verdict.seen) == ("skip", True), id_
+    assert "--channel train=PATH" in failing("T-45", Cause(CHANNEL, "no such file", "train")).seen
+    assert "T-31" in failing("T-45", own_data=True).seen
+    assert "GPU" in failing("T-45", Cause(GPU, "no NVIDIA driver")).seen
+    assert good("T-45", model=[], code=0, stopped=True).result == "skip", "it was stopped before"
+    assert good("T-45", model=[], log="no training data found").result == "skip"
+    assert good("T-45", model=[], log="no training data found", own_data=True).result == "fail"
+
+
+@dataclass
+class Asked:
+    """What a stopper says to an execution."""
+
+    grace: float = 0.0
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self, *_: str) -> None:
+        self.asked.set()
+
+
+class NotSeen:
+    """A container of which no process is seen from here."""
+
+    def pid(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_training_that_speaks_is_not_stopped_before_it_does(monkeypatch: pytest.MonkeyPatch, speaks: bool) -> None:
+    for seconds in ("_WORDLESS_SECONDS", "_SETTLE_SECONDS"):
+        monkeypatch.setattr(stop_step, seconds, 0.0)
+    listener, over, asked = Listener(), threading.Event(), Asked()
+    stopper = Stopper(0.0, 20.0, speaks=speaks, slowed=False)
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(stopper, cast(Container, NotSeen()), cast(Execution, asked), listener, over)
+        try:
+            assert asked.asked.wait(0.3 if speaks else 60) is not speaks
+            listener.output(b"epoch=1\n")
+            assert asked.asked.wait(60)
+        finally:
+            over.set()
+        watched.result()
+    assert asked.grace == 20.0

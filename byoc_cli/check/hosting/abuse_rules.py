@@ -16,7 +16,6 @@ from byoc_cli.contract import cloud_words, hosting
 
 _TOO_LARGE_WORDS = re.compile(r"(?i)too (?:large|big)|entity too|exceed|maximum (?:request|content|body)")
 _ERROR = re.compile(r"(?i)\b(?:error|exception|traceback|invalid|failed|failure)")
-_KILLED = 137
 _FINE_CODES = {0, 143}
 
 
@@ -105,7 +104,13 @@ def stops(facts: ServingFacts) -> Verdict:
     stop = facts.stop
     if stop is None:
         return skipped(facts.died)
-    if stop.exit.code == _KILLED:
+    alone = facts.stop_alone
+    if stop.killed:
+        if alone and not alone.killed:
+            return passed(
+                f"it ended {alone.seconds:.1f} s after SIGTERM, exit code {alone.exit.code}; a request whose last byte "
+                f"was on its way kept it for {stop.waited:.0f} s"
+            )
         return _killed(stop)
     flight = stop.flight
     if flight and not flight.status and not facts.unanswered:

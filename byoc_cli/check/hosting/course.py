@@ -251,5 +251,13 @@ class Course:
         self._set(stop=Stop(process, flight, real, ended, seconds, grace))
 
 
+def stop_alone(server: Server) -> Stop:
+    """Send SIGTERM while nothing is on its way."""
+    process, start = first_process(server.pid), time.monotonic()
+    server.container.stop(float(hosting.STOP_GRACE_SECONDS))
+    seconds = time.monotonic() - start
+    return Stop(process, None, False, server.container.wait(), seconds, float(hosting.STOP_GRACE_SECONDS))
+
+
 def _code(ended: Exit) -> str:
     return f"exit code {ended.code}" + (" (out of memory)" if ended.out_of_memory else "")

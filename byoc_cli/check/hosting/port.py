@@ -35,7 +35,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> PortFacts:
     if reason := not_ready(have["serve"]):
         return PortFacts(claimed, reason)
     environment = {**bench.order.project.serve.environment, **_ENVIRONMENT}
-    model, _ = model_of(have["train-good"])
+    model, _ = model_of(bench, have["train-good"])
     try:
         with served(bench, Wanted("port", {paths.MODEL: model}, _PORT, environment)) as server:
             return PortFacts(claimed, start=wait_until_ready(server, bench.order.timeout))

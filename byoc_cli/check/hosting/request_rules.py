@@ -47,7 +47,7 @@ def invocations(facts: ServingFacts) -> Verdict:
 
 def _lacks_model(facts: ServingFacts) -> bool:
     """Whether it was given no model, and says so: a server of models answers 404 then."""
-    return not facts.trained and any("model" in answer.text.lower() for _, answer in facts.tries)
+    return not facts.has_model and any("model" in answer.text.lower() for _, answer in facts.tries)
 
 
 @asked("H-16", "headers that it does not know do it no harm", "pass over headers that the code does not need")

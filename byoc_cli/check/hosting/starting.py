@@ -20,6 +20,7 @@ _IDLE_SECONDS = 5.0
 _IDLE_SHARE = 0.04  # our pings cost it something, too
 _LOADING_SECONDS = 15.0  # 5xx may be what stands before a server that still loads
 _SERVER_ERRORS = 500
+_NOT_YET = 503
 _LATE_PINGS = 3
 _PATIENCE_SECONDS = 15.0
 
@@ -115,7 +116,8 @@ class _Watch:
             self._status = answer.status
         idle = self.idle()
         seconds = _LOADING_SECONDS if answer.status >= _SERVER_ERRORS else _IDLE_SECONDS
-        return self.lasts("refusing", seconds, holds=bool(answer.status)) and idle
+        for_good = answer.status not in {0, _NOT_YET}
+        return self.lasts("refusing", seconds, holds=for_good) and idle
 
     def idle(self) -> bool:
         """Whether it has had next to no CPU time lately."""

@@ -91,9 +91,10 @@ def _x_bit(program: Program) -> _Fault | None:
 
 
 def _carriage_return(program: Program, *, of_shell: bool) -> _Fault | None:
-    first, more, _ = program.text.partition("\n")
+    text = program.text.partition("\0")[0]  # a script may have an archive behind it
+    first, more, _ = text.partition("\n")
     in_shebang = program.shebang is not None and first.endswith("\r")
-    if not more or not (in_shebang or (of_shell and "\r\n" in program.text)):
+    if not more or not (in_shebang or (of_shell and "\r\n" in text)):
         return None
     return _Fault(
         f"{program.path} has Windows line ends (CRLF); its first line is {first!r}",

@@ -60,6 +60,7 @@ class Wanted:
     grace: float = _GRACE
     cpus: float = 0
     hyperparameters: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Path | None = None
     sharded: bool = False
@@ -164,6 +165,7 @@ def _job(bench: Bench, wanted: Wanted) -> TrainingJob:
         hyperparameters=given,
         channels=channels,
         instance_count=wanted.hosts,
+        environment={**job.environment, **wanted.environment},
         resources=[Resources(memory=memory, cpus=wanted.cpus, pids=_PIDS)],
         network_isolation=wanted.isolated,
         kind=KIND,

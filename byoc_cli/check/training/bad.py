@@ -65,7 +65,7 @@ def why_not(good: TrainingFacts) -> str:
     """Why nothing can be learnt of an image that the good run did not go well with."""
     if good.reason:
         return good.reason
-    return "it does not train on good data either (T-31)" if good.ran.code != 0 and not good.ran.stopped else ""
+    return good.failure
 
 
 TRAIN_BAD: Step[BadFacts] = Step(
@@ -142,7 +142,9 @@ def failure_file(facts: BadFacts) -> Verdict:
         return skipped("it did not fail")
     text = (ran.failure or "").strip()
     if not text:
-        return _without_text(facts)
+        return _no_failure_file(facts)
+    if facts.good.image.toolkit and text.startswith("Framework Error"):
+        return passed("the toolkit wrote it")
     if _GENERIC.fullmatch(text):
         return warned(f"it says {text[:200]!r}, and not why", cloud=ran.cloud)
     if late := _cause_behind(text):
@@ -154,12 +156,14 @@ def failure_file(facts: BadFacts) -> Verdict:
     return passed(text.splitlines()[0][:200])
 
 
-def _without_text(facts: BadFacts) -> Verdict:
+def _no_failure_file(facts: BadFacts) -> Verdict:
     ran = facts.ran
     if _astray(ran):
         return skipped("it wrote it elsewhere (T-34)")
     if facts.what == _NO_DATA:
         return skipped("it wrote none, but its data was none either")
+    if ran is facts.good.ran and not facts.good.image.train.may_train:
+        return skipped("whether the image trains at all is not known")
     what = "is not there" if ran.failure is None else "is empty"
     return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
 

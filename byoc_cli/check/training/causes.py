@@ -32,7 +32,8 @@ class Cause:
 
 
 _NETWORK = (
-    r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname|getaddrinfo"
+    r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname"
+    r"|getaddrinfo (?:E[A-Z]|fail)"  # else it is a line of source
     r"|Network is unreachable|No route to host|NewConnectionError|ConnectTimeout|EndpointConnectionError|ENETUNREACH"
     r"|EAI_AGAIN|Could not connect to the endpoint|NoCredentialsError|Unable to locate credentials|URLError"
     r"|No matching distribution found|Temporary failure resolving|unable to resolve host|no such host|dial tcp"
@@ -155,6 +156,34 @@ def _find(id_: str, pattern: str, lines: Sequence[str]) -> Iterator[Cause]:
         if found := re.search(pattern, line):
             yield Cause(id_, line.strip(), found[1] or "")
             return
+
+
+_REFUSALS = (
+    r"(?:unknown|unrecogni[sz]ed|invalid|unsupported|no such|not recogni[sz]e|unexpected)(?: \w+)?"
+    r" (?:command|argument|option|mode|choice|action|sub-?command|operation|task)s?\b\W{0,3}\b@\b(?! \w)"
+    r"|\b@(?:ing)?\b['\"]?(?: (?:mode|command))? (?:is |are )?"
+    r"(?:not (?:yet )?(?:implemented|supported|available)\b|unsupported)"
+)
+
+
+def refusal(ran: Ran, word: str) -> str:
+    """The line in which a failed run says that it does not know the word it was started with, "" for none."""
+    forms = {"train": "train", "serve": "serv(?:e|ing)"}
+    pattern = re.compile(f"(?i){_REFUSALS.replace('@', forms.get(word, word))}")
+    lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()] if ran.code else []
+    # A traceback has the source first.
+    return next((line.strip() for line in reversed(lines) if pattern.search(line)), "")
+
+
+_NOTHING_TO_DO = re.compile(
+    r"(?i)\b(?:no|zero|0|empty|without|missing|find any|can(?:not|'t) find|could(?:n't| not) find)\b[^.:]{0,40}"
+    r"\b(?:data(?:set)?s?|files?|samples?|images?|channels?|inputs?|rows|GPUs?)\b"
+)
+
+
+def nothing_to_do(ran: Ran) -> str:
+    """The line of a log that tells that there was nothing that it could train on, "" for none."""
+    return next((line.strip() for line in ran.log.splitlines() if _NOTHING_TO_DO.search(line)), "")
 
 
 def missing_variable(log: str, source: str) -> Cause | None:

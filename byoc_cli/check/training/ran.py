@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from byoc_cli.contract import training
 
 _SHOWN_LINES = 5
+_BUFFERED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ class Ran:
     def failed(self) -> bool:
         """Whether it ended by itself, and the cloud would call the job Failed."""
         return self.code != 0 and not self.stopped
+
+    @property
+    def last_line(self) -> str:
+        """Its last word, "" where it said nothing."""
+        return next((line.strip()[:200] for line in reversed(self.log.splitlines()) if line.strip()), "")
+
+    @property
+    def said_late(self) -> bool:
+        """Whether all that it said came at once, and it ended not much later: it may have been buffered."""
+        first = self.first_word or 0.0
+        at_once = self.last_word - first < 0.1 * first and self.seconds < 2 * first
+        return first > _BUFFERED_SECONDS and at_once and len(self.log.splitlines()) > 2
 
     @property
     def last_lines(self) -> str:

@@ -19,7 +19,7 @@ from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process, is_starting
+from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process
 from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
@@ -38,8 +38,8 @@ _BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
 _GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
 _SIGNALS = re.compile(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b")
-_COUNTER = re.compile(r"(?i)\b(?:epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
-_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b")
+_COUNTER = re.compile(r"(?i)\b(epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
+_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b|skip|already")
 _RESUMED_SECONDS = 3.0  # after its first word it has read its checkpoints
 
 
@@ -65,26 +65,28 @@ class StopFacts:
     resumed: Ran | None = None
 
 
-class _Stopper:
-    """Watches the first process, and sends SIGTERM in the middle of the training."""
+class Stopper:
+    """Watches the first process, and sends SIGTERM in the middle of the training.
 
-    def __init__(self, middle: float, wordless: float, settle: float, grace: float, *, slowed: bool) -> None:
+    One that `speaks` is waited for until it does: before, its interpreter is still starting, and has no handler.
+    """
+
+    def __init__(self, middle: float, grace: float, *, speaks: bool, slowed: bool, settle: float = 0.0) -> None:
         self.process: Process | None = None
         self.looks = 0
         self.asked_at = 0.0
         self._middle = middle
-        self._wordless = wordless
         self._settle = settle
         self._grace = grace
+        self._speaks = speaks
         self._slowed = slowed
 
     def __call__(self, container: Container, execution: Execution, listener: Listener, over: threading.Event) -> None:
         while not over.wait(_LOOK_SECONDS):
             spoken = listener.first_word is not None
-            if not spoken and time.monotonic() - listener.started < self._wordless:
-                continue  # until then it may be the engine's own process
-            if not self._look(container):
-                continue
+            if not spoken and (self._speaks or time.monotonic() - listener.started < _WORDLESS_SECONDS):
+                continue  # until then it may be the engine's own process, or an interpreter that starts
+            self._look(container)
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
                 takes = self.process is None or self.process.takes
@@ -92,24 +94,22 @@ class _Stopper:
                 execution.stop("stopped", "")
                 return
 
-    def _look(self, container: Container) -> bool:
-        """Look at the first process; whether it is the image's, as far as that is to be seen."""
+    def _look(self, container: Container) -> None:
         self._pid = getattr(self, "_pid", 0) or container.pid()
-        if is_starting(self._pid):
-            return False
         seen = first_process(self._pid)
         # A program that ends takes its handlers down first: what was seen is so.
         self.looks += seen is not None
         if seen and not (self.process and self.process.takes and not seen.takes):
             self.process = seen
-        return True
 
     def _is_middle(self, listener: Listener) -> bool:
         elapsed = time.monotonic() - listener.started
         takes = bool(self.process and self.process.takes)
         if self._slowed:  # it is over soon: until then a handler may come
             return takes
-        return elapsed > self._middle and (takes or elapsed - (listener.first_word or self._wordless) > self._settle)
+        return elapsed > self._middle and (
+            takes or elapsed - (listener.first_word or 0) > max(self._settle, _SETTLE_SECONDS)
+        )
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
@@ -118,8 +118,7 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     if reason := why_not(good):
         return StopFacts(good, reason)
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
-    wordless = max(_WORDLESS_SECONDS, 3 * (good.ran.first_word or 0))
-    settle = _HANDLER_SECONDS if _SIGNALS.search("\n".join(sources.own(good.image).values())) else _SETTLE_SECONDS
+    settle = _HANDLER_SECONDS if _SIGNALS.search("\n".join(sources.own(good.image).values())) else 0.0
     # The good run may have had less of this machine than the one that is to be stopped: it is over too soon, then.
     for name, share in (("stop", 0.5), ("stop-sooner", 0.15), ("stop-longer", 0.15)):
         short = short or (name == "stop-longer" and good.ran.completed)
@@ -129,7 +128,10 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
         cpus = _SHORT_CPUS if slowed else 0
         wanted = good.again(name, bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
         grace = min(_GRACE, bench.order.timeout / 2)
-        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), wordless, settle, grace, slowed=slowed)
+        middle = min(good.ran.seconds * share, _MIDDLE_SECONDS)
+        first = good.ran.first_word
+        speaks = first is not None and first < good.ran.seconds / 2  # not only at its end, out of a buffer
+        stopper = Stopper(middle, grace, speaks=speaks, slowed=slowed, settle=settle)
         ran = attempt(bench, wanted, stopper)[0]
         if stopper.asked_at or slowed or ran.code:
             break
@@ -258,13 +260,21 @@ def resumes(facts: StopFacts) -> Verdict:
     if facts.resumed.failed:
         return warned(f"with {kept} it fails\n{facts.resumed.end}", cloud=facts.resumed.cloud)
     if _begins_anew(facts.ran.log, facts.resumed.log):
-        return warned(f"with {kept} it begins anew: {_COUNTER.findall(facts.resumed.log)[0]} comes first again")
+        return warned(
+            f"with {kept} it begins anew: {' '.join(_COUNTER.findall(facts.resumed.log)[0])} comes first again"
+        )
     return passed(f"it starts with {kept}")
 
 
 def _begins_anew(before: str, after: str) -> bool:
     """Whether the rounds that it counts begin as they did without checkpoints, and nothing tells that it goes on."""
-    first, again = ([int(number) for number in _COUNTER.findall(log)] for log in (before, after))
+    words = [word.lower() for word, _ in _COUNTER.findall(before)]
+    if not words:
+        return False
+    rounds = max(words, key=words.count)  # "step 1 of 3: reading" counts something else
+    first, again = (
+        [int(number) for word, number in _COUNTER.findall(log) if word.lower() == rounds] for log in (before, after)
+    )
     known = set(before.splitlines())
     goes_on = any(_GOES_ON.search(line) for line in after.splitlines() if line not in known)
     return bool(first and again) and again[0] == first[0] and max(first) > first[0] + 1 and not goes_on

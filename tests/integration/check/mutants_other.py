@@ -17,7 +17,6 @@ def load():
     given = json.load(open("/opt/ml/input/config/hyperparameters.json"))
     return given.pop("epochs", 1)
 """
-_BEHIND = 'parse = __import__("argparse").ArgumentParser()\nparse.add_argument("mode", choices=["fit", "api"])\n'
 
 OTHER_MUTANTS = (
     Mutant(
@@ -33,13 +32,6 @@ OTHER_MUTANTS = (
                 '(sys.path.insert(0, "/opt/program"), __import__("trainer.config.settings"))[1].config.settings.load()',
             ),
         },
-    ),
-    Mutant(
-        "other-words",
-        "ENTRYPOINT knows other words than `train`",
-        {"T-01": "fail"},
-        ["COPY entry /opt/entry.py", 'ENTRYPOINT ["python3", "/opt/entry.py"]'],
-        {"entry": File(f"{_BEHIND}parse.parse_args()\n".encode())},
     ),
     Mutant(
         "exit-0-model",

@@ -14,6 +14,7 @@ from byoc_cli.check.hosting.asking import Answer, Request
 from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
 from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.hosting.starting import Start
+from byoc_cli.check.training import causes
 from byoc_cli.check.training.signals import Process
 from byoc_cli.engine.types import Exit
 from tests.unit.check_world import facts as image_facts
@@ -313,4 +314,6 @@ def test_h01_what_trains_and_refuses_the_word_does_not_serve() -> None:
     refused = {"start": Start(exit=Exit(2), log=log), "log": log, "isolated": None}
     assert said("H-01", **refused)[0] == "skip"
     assert said("H-01", **refused, given=True)[0] == "fail", "it was to serve that model"
-    assert said("H-01", **refused, has_model=False, without="the image does not train")[0] == "skip"
+    assert said("H-01", **refused, has_model=False, without="the training failed: there is no channel x")[0] == "skip"
+    neither = said("H-01", **refused, has_model=False, without=f"{causes.DOES_NOT_TRAIN}invalid choice: 'train'")
+    assert (neither[0], neither[1].splitlines()[0]) == ("fail", "it takes neither `train` nor `serve`")

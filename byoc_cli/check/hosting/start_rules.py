@@ -33,6 +33,9 @@ def starts(facts: ServingFacts) -> Verdict:
     if (found := cause(facts)) and found.line[:200] not in start.last_lines:
         seen += f"\n{found.line[:200]}"
     seen += f"\n{start.last_lines}"
+    if _neither(facts):
+        seen = f"it takes neither `train` nor `serve`\n{_refusal(facts)[:200]}"
+        return failed(seen, "let ENTRYPOINT take these words, or leave it out and have programs of these names on PATH")
     fix = "`serve` has to stay in the foreground: exec the server, without & or daemon" if start.exit.code == 0 else ""
     return failed(seen, fix or "see its last lines; byoc serve shows the whole log", hosting.cannot_start())
 
@@ -45,8 +48,19 @@ def _excuse(facts: ServingFacts) -> str:
         return "it ended because it had no network (H-26)"
     if facts.image.serve.knows_only("train"):
         return "ENTRYPOINT knows the word `train` only: the image does not serve"
-    line = causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND) if facts.has_model and not facts.given else ""
+    if _neither(facts):
+        return ""
+    line = _refusal(facts) if facts.has_model and not facts.given else ""
     return f"the image does not serve: {line[:200]}" if line else needs_model(facts)
+
+
+def _refusal(facts: ServingFacts) -> str:
+    return causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND)
+
+
+def _neither(facts: ServingFacts) -> bool:
+    """Whether it has refused both words: an image may do one thing only, but one it has to."""
+    return facts.without.startswith(causes.DOES_NOT_TRAIN) and bool(_refusal(facts))
 
 
 @started("H-04", "it does not write to its model's folder", "write to /tmp instead")

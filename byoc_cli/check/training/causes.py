@@ -166,6 +166,10 @@ _REFUSALS = (
 )
 
 
+DOES_NOT_TRAIN = "the image does not train: "
+"""What a reason begins with where the program has told that it does something else."""
+
+
 def refusal(ran: Ran, word: str) -> str:
     """The line in which a failed run says that it does not know the word it was started with, "" for none."""
     forms = {"train": "train", "serve": "serv(?:e|ing)"}

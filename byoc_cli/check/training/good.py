@@ -38,11 +38,9 @@ def train(bench: Bench, have: Mapping[str, Any]) -> TrainingFacts:
     runs = _Runs(bench, image)
     strict = runs.run("good", isolated=True, read_only=True)
     if runs.serves(strict):
-        return TrainingFacts(
-            image, f"the image does not train: with the word `train`, too, it listens on {hosting.PORT}"
-        )
+        return TrainingFacts(image, f"{causes.DOES_NOT_TRAIN}with the word `train`, too, it listens on {hosting.PORT}")
     if line := causes.refusal(strict, "train"):
-        return TrainingFacts(image, f"the image does not train: {line[:200]}")
+        return TrainingFacts(image, f"{causes.DOES_NOT_TRAIN}{line[:200]}")
     if _cannot_be_executed(image, strict):
         return TrainingFacts(image, "`train` cannot be executed (I-06)")
     if runs.lacks_hyperparameters(strict):

@@ -17,6 +17,12 @@ def load():
     given = json.load(open("/opt/ml/input/config/hyperparameters.json"))
     return given.pop("epochs", 1)
 """
+_OTHER_WORDS = b"""import argparse
+
+parse = argparse.ArgumentParser()
+parse.add_argument("command", choices=["fit", "predict"])
+parse.parse_args()
+"""
 
 OTHER_MUTANTS = (
     Mutant(
@@ -32,6 +38,13 @@ OTHER_MUTANTS = (
                 '(sys.path.insert(0, "/opt/program"), __import__("trainer.config.settings"))[1].config.settings.load()',
             ),
         },
+    ),
+    Mutant(
+        "other-words",
+        "ENTRYPOINT knows neither `train` nor `serve`",
+        {"H-01": "fail"},
+        ["COPY entry.py /opt/entry.py", 'ENTRYPOINT ["python3", "/opt/entry.py"]'],
+        {"entry.py": File(_OTHER_WORDS)},
     ),
     Mutant(
         "exit-0-model",

@@ -17,14 +17,15 @@ from byoc_cli.check.hosting.serverless import SERVE_SERVERLESS
 from byoc_cli.check.model import Step
 from byoc_cli.check.registry import REGISTRY
 from byoc_cli.check.static import STATIC, config_rules, entrypoint_rules, exec_rules, file_rules, start_rules
-from byoc_cli.check.training import good_rules
+from byoc_cli.check.training import input_rules, place_rules, result_rules
 from byoc_cli.check.training.bad import TRAIN_BAD
 from byoc_cli.check.training.good import TRAIN_GOOD
 from byoc_cli.check.training.hosts import TRAIN_HOSTS
 from byoc_cli.check.training.stop import TRAIN_STOP
 from byoc_cli.check.training.strings import TRAIN_STRINGS
 
-RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules, good_rules)
+RULE_MODULES = (config_rules, entrypoint_rules, exec_rules, file_rules, start_rules)
+TRAINING_RULE_MODULES = (input_rules, result_rules, place_rules)
 SERVING_RULE_MODULES = (serving_rules, request_rules, abuse_rules)
 
 STEPS: Sequence[Step[Any]] = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byoc_cli.check.hosting.asking import REFUSED, Answer, Place, ping
 from byoc_cli.check.hosting.listening import Listening
 from byoc_cli.check.hosting.server import Server
+from byoc_cli.check.hosting.waiting import cpu_waits, longest_wait
+from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Exit
 
 _SOON_SECONDS = 0.05
@@ -18,10 +20,12 @@ _ELSEWHERE_SECONDS = 3.0  # so long on another port, where /ping is 200
 _NOWHERE_SECONDS = 20.0  # so long on other ports only: what stands before them may take its time
 _IDLE_SECONDS = 5.0
 _IDLE_SHARE = 0.04  # our pings cost it something, too
+_STARVED_SHARE = 0.5  # one that waits so long for a CPU is at work
 _LOADING_SECONDS = 15.0  # 5xx may be what stands before a server that still loads
 _SERVER_ERRORS = 500
 _NOT_YET = 503
 _LATE_PINGS = 3
+_LATE_FOR_GOOD = 4  # each of some workers may load the model when it is asked for the first time
 _PATIENCE_SECONDS = 15.0
 
 
@@ -57,7 +61,7 @@ class _Watch:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._since: dict[str, float] = {}
-        self._cpu: list[tuple[float, float]] = []
+        self._cpu: list[tuple[float, float, Mapping[int, float]]] = []
         self._looked = 0.0
         self.listens: Sequence[Listening] | None = None
         self.late: list[float] = []
@@ -100,14 +104,14 @@ class _Watch:
         return self._server.place.port == self._server.port
 
     def is_late(self, answer: Answer) -> bool:
-        """Whether /ping is 200, but never in time: the third one that is late is waited for."""
+        """Whether /ping is 200, but never in time: from the third one that is late on they are waited for."""
         timed_out = not answer.status and answer.why.startswith("no answer within")
         self._late_pings = self._late_pings + 1 if timed_out else 0
         if self._late_pings >= _LATE_PINGS:
             waited = ping(self._server.place, _PATIENCE_SECONDS)
-            if waited.status == 200 and waited.seconds > 2:
+            if waited.status == 200 and waited.seconds > hosting.PING_TIMEOUT_SECONDS:
                 self.late.append(waited.seconds)
-        return len(self.late) > 1
+        return len(self.late) >= _LATE_FOR_GOOD
 
     def is_refusing(self, answer: Answer) -> bool:
         """Whether it goes on saying the same no, and does nothing else."""
@@ -120,12 +124,16 @@ class _Watch:
         return self.lasts("refusing", seconds, holds=for_good) and idle
 
     def idle(self) -> bool:
-        """Whether it has had next to no CPU time lately."""
+        """Whether it has had next to no CPU time lately, and has not waited for any."""
         now = time.monotonic()
         if not self._cpu or now - self._cpu[-1][0] > 1:
-            self._cpu.append((now, self._server.container.cpu_seconds()))
+            self._cpu.append((now, self._server.container.cpu_seconds(), cpu_waits(self._server.pid)))
         before = [each for each in self._cpu if now - each[0] >= _IDLE_SECONDS]
-        return bool(before) and (self._cpu[-1][1] - before[-1][1]) < _IDLE_SHARE * (now - before[-1][0])
+        if not before:
+            return False
+        (since, cpu, waits), (_, cpu_now, waits_now) = before[-1], self._cpu[-1]
+        starved = longest_wait(waits, waits_now) > _STARVED_SHARE * (now - since)
+        return not starved and cpu_now - cpu < _IDLE_SHARE * (now - since)
 
 
 def wait_until_ready(server: Server, timeout: float) -> Start:

@@ -83,21 +83,23 @@ def describe(files: Files, image: Image, architecture: str) -> ImageFacts:
     )
 
 
-def _hidden(files: Files, config: ImageConfig, starts: Sequence[Start]) -> dict[str, Sequence[str]]:
+def _hidden(files: Files, config: ImageConfig, starts: Sequence[Start]) -> dict[str, list[str]]:
     """Files below /opt/ml, by folder; what is there to keep a folder in git is nothing."""
     if not files.is_there(paths.ROOT):
         return {}
     mounted = (paths.MODEL, paths.INPUT, paths.OUTPUT, paths.CHECKPOINTS)
-    found: dict[str, Sequence[str]] = {folder: files.listing(folder) for folder in mounted}
+    found = {folder: files.listing(folder) for folder in mounted}
+    below: dict[str, list[str]] = {}
     for name in files.listing(paths.ROOT):
-        folder, slash, rest = name.partition("/")
-        place = f"{paths.ROOT}/{folder}"
+        first, _, rest = name.partition("/")
+        below.setdefault(f"{paths.ROOT}/{first}", []).append(rest)
+    for place, names in below.items():
         if place in mounted or _is_code(place, config, starts):
             continue
-        if slash:
-            found[place] = [*found.get(place, ()), rest]
+        if names != [""]:
+            found[place] = names
         elif not _is_code(paths.ROOT, config, starts):
-            found[paths.ROOT] = [*found.get(paths.ROOT, ()), name]
+            found.setdefault(paths.ROOT, []).append(posixpath.basename(place))
     real = {folder: [name for name in names if not _keeps(name)] for folder, names in found.items()}
     return {folder: names for folder, names in real.items() if names}
 

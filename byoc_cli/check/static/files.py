@@ -7,12 +7,14 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from itertools import islice
 from typing import Protocol
 
 from byoc_cli.engine.types import Container, FileStat
 
 _HEAD_BYTES = 64 << 10
 _LISTING_BYTES = 16 << 20  # what is read of a folder: enough to see what is there
+_LISTING_FILES = 5000
 _MOST_LINKS = 10
 
 
@@ -75,10 +77,10 @@ class ImageFiles:
         """Name the files below a folder, relative to it; of a large one only the first."""
         if not self.is_there(folder):
             return []
-        root = posixpath.basename(folder)
+        root = f"{posixpath.basename(folder)}/"
         with closing(self._container.get(folder)) as chunks:
-            names = [member.name for member, _ in _members(chunks, _LISTING_BYTES) if not member.isdir()]
-        return [posixpath.relpath(name, root) for name in names]
+            files = (member.name for member, _ in _members(chunks, _LISTING_BYTES) if not member.isdir())
+            return [name.removeprefix(root) for name in islice(files, _LISTING_FILES)]
 
 
 def _members(chunks: Iterator[bytes], most: int) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.model import Step
+from byoc_cli.check.model import Step, Verdict, passed, skipped
 from byoc_cli.check.static import exec_rules, start_rules
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.training import causes, sources
@@ -18,6 +18,7 @@ from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.server_watch import ServerWatch
 from byoc_cli.contract import hosting
 
+NOT_ENDED = "it did not end in time (T-31)"
 _RELAXED = {"T-59", "T-74", causes.CHANNEL, causes.ELSEWHERE}
 """What may be another way with a network and writable data."""
 _OF_A_SHELL = {2, 126, 127}  # what a shell or env ends with that finds no program
@@ -146,6 +147,11 @@ def _may_go_better(strict: Ran, cause: causes.Cause | None) -> bool:
 TRAIN_GOOD: Step[TrainingFacts] = Step(
     "train-good", "train", "lets it train, without a network", train, needs=("static",)
 )
-
-
 good = rules_of(TRAIN_GOOD)
+
+
+def without_fault(facts: TrainingFacts, held: str) -> Verdict:
+    """Pass where it ended well, skip where something else kept it from that."""
+    if facts.ran.code == 0:
+        return passed(held)
+    return skipped(NOT_ENDED if facts.ran.stopped else facts.failure)

@@ -63,6 +63,12 @@ def test_of_a_large_file_only_the_beginning_is_read(tmp_path: Path) -> None:
     assert files.listing("/nothing") == []
 
 
+def test_of_many_files_some_thousands_are_named(tmp_path: Path) -> None:
+    many = {f"/opt/ml/code/{number}.py": b"" for number in range(5100)}
+    files = ImageFiles(container(tmp_path, many), never)
+    assert len(files.listing("/opt/ml/code")) == 5000
+
+
 def test_links_are_followed_and_circles_end(tmp_path: Path) -> None:
     made = container(tmp_path, {"/usr/bin/a": b"#!/bin/sh\n"})
     inside = made.inside  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,15 @@ def test_t29_where_python_s_folders_are_not_known_nothing_is_claimed() -> None:
 def test_t09_no_bash_is_fine_for_all_but_the_sdk() -> None:
     verdict = judged("T-09", facts(bash="", python=""))
     assert (verdict.result, "no /bin/bash and no python" in verdict.seen) == ("skip", True)
+
+
+def test_t60_what_trains_has_to_write() -> None:
+    """A `train` that is in no folder of PATH is meant to train, too."""
+    image = facts(ImageConfig(user="1000"))
+    assert judged("T-60", image).result == "fail"
+    none = start("train", program=Program("train"), on_path=Program("train"))
+    assert judged("T-60", replace(image, train=none)).result == "warn"
+    assert judged("T-60", replace(image, train=replace(none, elsewhere="/app/train"))).result == "fail"
 
 
 @pytest.mark.parametrize("user", ["", "0", "root", "0:0", "root:root", "0:users"])

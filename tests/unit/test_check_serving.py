@@ -14,6 +14,7 @@ from byoc_cli.check.hosting.asking import Answer, Request
 from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
 from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.hosting.starting import Start
+from byoc_cli.check.hosting.waiting import cpu_waits, longest_wait
 from byoc_cli.check.training import causes
 from byoc_cli.check.training.signals import Process
 from byoc_cli.engine.types import Exit
@@ -231,6 +232,23 @@ def test_h07_a_request_that_is_not_read_yet_is_seen(tmp_path: Path, queue: str, 
     lives(folder.parent)
     (folder / "tcp").write_text(f"{HEAD}   0: 020011AC:1F90 010011AC:9C40 01 {queue} 00:00000000\n")
     assert has_unread(42, port, tmp_path) == unread
+
+
+def test_who_waits_for_a_cpu_is_seen(tmp_path: Path) -> None:
+    def thread(process: int, number: int, waited: int, children: str = "") -> None:
+        folder = tmp_path / str(process) / "task" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "schedstat").write_text(f"1 {waited} 7\n")
+        (folder / "children").write_text(children)
+
+    thread(42, 42, 1_000_000_000, "50 51 ")
+    thread(42, 43, 0)
+    thread(50, 50, 2_000_000_000)
+    assert cpu_waits(42, tmp_path) == {}, "it is no container's"
+    lives(tmp_path / "42")
+    assert cpu_waits(42, tmp_path) == {42: 1.0, 43: 0.0, 50: 2.0}, "51 has ended"
+    assert longest_wait({42: 1.0}, {42: 1.5, 50: 2.0}) == 2.0
+    assert longest_wait({42: 1.0}, {}) == 0.0
 
 
 def test_h12_of_another_machine_s_process_nothing_is_known(tmp_path: Path) -> None:

@@ -49,6 +49,27 @@ def test_h10_what_says_503_is_waited_for(make: Make, folder: Path) -> None:
     assert {each.result for each in found.values()} == {"pass"}
 
 
+# As if each of six workers loaded its model when it is asked for the first time.
+LAZY = b"""#!/usr/bin/env python3
+import http.server, itertools, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+asked = itertools.count(1)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if next(asked) <= 6:
+            time.sleep(2.5)
+        self.send_response(200)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+
+def test_h10_workers_that_load_when_they_are_asked_first_are_waited_for(make: Make, folder: Path) -> None:
+    recipe = Recipe("serve-lazy", ["COPY serve /usr/local/bin/serve"], {"serve": File(LAZY)})
+    found = findings(make(recipe), folder, ["H-10", "H-11"])
+    assert {each.result for each in found.values()} == {"pass"}
+
+
 def test_h01_another_word_of_entrypoint_s_is_tried(make: Make, folder: Path) -> None:
     """What it does with a word that it does not name is seen; what ends then does not serve."""
     entry = '#!/bin/sh\nif [ "$1" = train ]; then exec /usr/local/bin/train; else {}; fi\n'

@@ -14,7 +14,7 @@ from byoc_cli.engine.types import Container, FileStat
 
 _HEAD_BYTES = 64 << 10
 _LISTING_BYTES = 16 << 20  # what is read of a folder: enough to see what is there
-_LISTING_FILES = 5000
+_LISTING_FILES = 2000  # small ones cost more than their bytes
 _MOST_LINKS = 10
 
 

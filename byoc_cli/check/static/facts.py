@@ -26,6 +26,7 @@ _DRIVER = (
     "/usr/bin/nvidia-smi",
     "/usr/local/nvidia/lib64/libcuda.so.1",
 )
+_SOURCE = re.compile(r"\.(?:py|[Rr]|jl|sh|js|pl|rb|jar)$")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _hidden(files: Files, config: ImageConfig, starts: Sequence[Start]) -> dict[
             continue
         if names != [""]:
             found[place] = names
-        elif not _is_code(paths.ROOT, config, starts):
+        elif not _SOURCE.search(place) and not _is_code(paths.ROOT, config, starts):
             found.setdefault(paths.ROOT, []).append(posixpath.basename(place))
     real = {folder: [name for name in names if not _keeps(name)] for folder, names in found.items()}
     return {folder: names for folder, names in real.items() if names}

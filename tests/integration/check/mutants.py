@@ -149,6 +149,12 @@ MUTANTS = (
         ["RUN mkdir -p /opt/ml/data && echo 1 > /opt/ml/data/a.csv"],
     ),
     Mutant(
+        "data-loose",
+        "data in /opt/ml itself",
+        {"I-08": "warn"},
+        ["RUN mkdir -p /opt/ml && echo 1 > /opt/ml/a.csv"],
+    ),
+    Mutant(
         "driver",
         "NVIDIA's driver in the image",
         {"I-11": "warn"},

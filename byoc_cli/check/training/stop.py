@@ -90,6 +90,8 @@ class Stopper:
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
                 takes = self.process is None or self.process.takes
+                if self._slowed:  # what it has to do until it ends is not to be slow
+                    container.free_cpus()
                 execution.grace = self._grace if takes else _IGNORED_GRACE
                 execution.stop("stopped", "")
                 return

@@ -164,7 +164,7 @@ _REFUSALS = (
     r"|\b@(?:ing)?\b['\"]?(?: (?:mode|command))? (?:is |are )?"
     r"(?:not (?:yet )?(?:implemented|supported|available)\b|unsupported)"
 )
-
+_FORMS = {"train": "train", "serve": "serv(?:e|ing)"}  # what @ stands for
 
 DOES_NOT_TRAIN = "the image does not train: "
 """What a reason begins with where the program has told that it does something else."""
@@ -172,15 +172,15 @@ DOES_NOT_TRAIN = "the image does not train: "
 
 def refusal(ran: Ran, word: str) -> str:
     """The line in which a failed run says that it does not know the word it was started with, "" for none."""
-    forms = {"train": "train", "serve": "serv(?:e|ing)"}
-    pattern = re.compile(f"(?i){_REFUSALS.replace('@', forms.get(word, word))}")
+    pattern = re.compile(f"(?i){_REFUSALS.replace('@', _FORMS[word])}")
     lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()] if ran.code else []
     # A traceback has the source first.
     return next((line.strip() for line in reversed(lines) if pattern.search(line)), "")
 
 
 _NOTHING_TO_DO = re.compile(
-    r"(?i)\b(?:no|zero|0|empty|without|missing|find any|can(?:not|'t) find|could(?:n't| not) find)\b[^.:]{0,40}"
+    r"(?i)^(?!.*(?:normal if|\bCPU\b)).*"  # it does without a GPU
+    r"\b(?:no|zero|0|empty|without|missing|find any|can(?:not|'t) find|could(?:n't| not) find)\b[^.:]{0,40}"
     r"\b(?:data(?:set)?s?|files?|samples?|images?|channels?|inputs?|rows|GPUs?)\b"
 )
 

@@ -14,7 +14,7 @@ from byoc_cli.check.hosting.asking import Answer, Request
 from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
 from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.hosting.starting import Start
-from byoc_cli.check.hosting.waiting import cpu_waits, longest_wait
+from byoc_cli.check.hosting.waiting import CpuUse, cpu_waits
 from byoc_cli.check.training import causes
 from byoc_cli.check.training.signals import Process
 from byoc_cli.engine.types import Exit
@@ -247,8 +247,20 @@ def test_who_waits_for_a_cpu_is_seen(tmp_path: Path) -> None:
     assert cpu_waits(42, tmp_path) == {}, "it is no container's"
     lives(tmp_path / "42")
     assert cpu_waits(42, tmp_path) == {42: 1.0, 43: 0.0, 50: 2.0}, "51 has ended"
-    assert longest_wait({42: 1.0}, {42: 1.5, 50: 2.0}) == 2.0
-    assert longest_wait({42: 1.0}, {}) == 0.0
+
+
+def test_what_waits_for_a_cpu_is_not_idle_and_what_others_delay_is_not_late() -> None:
+    before = CpuUse(10.0, 1.0, {42: 1.0})
+    assert CpuUse(20.0, 1.1, {42: 1.5, 50: 0.5}).is_idle(before)
+    assert not CpuUse(20.0, 2.0, {42: 1.5}).is_idle(before)
+    waited = CpuUse(20.0, 1.1, {42: 1.0, 50: 6.0})
+    assert not waited.is_idle(before)
+    assert waited.is_starved(before, 2)
+    assert not CpuUse(20.0, 15.0, {50: 6.0}).is_starved(before, 2), "its own threads kept it waiting"
+    assert not CpuUse(20.0, 1.1, {}).is_starved(before, 2), "it is not to be seen"
+    late = Load([FINE], [NONE], [0.001])
+    assert late.late == [NONE]
+    assert replace(late, starved=True).late == []
 
 
 def test_h12_of_another_machine_s_process_nothing_is_known(tmp_path: Path) -> None:

@@ -20,16 +20,21 @@ _OTHER_READ_ONLY = re.compile(r"/(?:proc|sys)/")
 
 @dataclass(frozen=True)
 class Load:
-    """Requests at once: their answers, the pings and the connections beside them."""
+    """Requests at once: their answers, the pings and the connections beside them.
+
+    `starved` says that others had the machine meanwhile, so that what was late tells nothing.
+    """
 
     answers: Sequence[Answer] = ()
     pings: Sequence[Answer] = ()
     connects: Sequence[float] = ()
+    starved: bool = False
 
     @property
     def late(self) -> list[Answer]:
         """Pings that were not answered with 200 in time; that a connection is not accepted is another matter (H-13)."""
-        return [each for each in self.pings if each.status != 200 and each.connected]
+        late = [each for each in self.pings if each.status != 200 and each.connected]
+        return [] if self.starved else late
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import IO
 from byoc_cli.check.bench import KIND, Bench
 from byoc_cli.check.hosting.asking import Place
 from byoc_cli.check.hosting.listening import Listening, has_unread, listening
+from byoc_cli.check.hosting.waiting import CpuUse, cpu_waits
 from byoc_cli.check.model import NotTried
 from byoc_cli.check.training.attempt import Listener
 from byoc_cli.contract import hosting, paths
@@ -69,6 +70,10 @@ class Server:
     def has_unread(self) -> bool:
         """Whether a request lies there that it has not read yet; False where that is not to be seen."""
         return has_unread(self.pid, self.port)
+
+    def cpu_use(self) -> CpuUse:
+        """What it has had of the machine's CPUs so far."""
+        return CpuUse(time.monotonic(), self.container.cpu_seconds(), cpu_waits(self.pid))
 
     @property
     def said_all(self) -> bool:

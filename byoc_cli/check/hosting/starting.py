@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from byoc_cli.check.hosting.asking import REFUSED, Answer, Place, ping
 from byoc_cli.check.hosting.listening import Listening
 from byoc_cli.check.hosting.server import Server
-from byoc_cli.check.hosting.waiting import cpu_waits, longest_wait
+from byoc_cli.check.hosting.waiting import CpuUse
 from byoc_cli.contract import hosting
 from byoc_cli.engine.types import Exit
 
@@ -19,8 +19,6 @@ _CONFIRM_SECONDS = 1.5  # so long on the right port, but for itself alone
 _ELSEWHERE_SECONDS = 3.0  # so long on another port, where /ping is 200
 _NOWHERE_SECONDS = 20.0  # so long on other ports only: what stands before them may take its time
 _IDLE_SECONDS = 5.0
-_IDLE_SHARE = 0.04  # our pings cost it something, too
-_STARVED_SHARE = 0.5  # one that waits so long for a CPU is at work
 _LOADING_SECONDS = 15.0  # 5xx may be what stands before a server that still loads
 _SERVER_ERRORS = 500
 _NOT_YET = 503
@@ -61,7 +59,7 @@ class _Watch:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._since: dict[str, float] = {}
-        self._cpu: list[tuple[float, float, Mapping[int, float]]] = []
+        self._cpu: list[CpuUse] = []
         self._looked = 0.0
         self.listens: Sequence[Listening] | None = None
         self.late: list[float] = []
@@ -126,14 +124,10 @@ class _Watch:
     def idle(self) -> bool:
         """Whether it has had next to no CPU time lately, and has not waited for any."""
         now = time.monotonic()
-        if not self._cpu or now - self._cpu[-1][0] > 1:
-            self._cpu.append((now, self._server.container.cpu_seconds(), cpu_waits(self._server.pid)))
-        before = [each for each in self._cpu if now - each[0] >= _IDLE_SECONDS]
-        if not before:
-            return False
-        (since, cpu, waits), (_, cpu_now, waits_now) = before[-1], self._cpu[-1]
-        starved = longest_wait(waits, waits_now) > _STARVED_SHARE * (now - since)
-        return not starved and cpu_now - cpu < _IDLE_SHARE * (now - since)
+        if not self._cpu or now - self._cpu[-1].at > 1:
+            self._cpu.append(self._server.cpu_use())
+        before = [each for each in self._cpu if now - each.at >= _IDLE_SECONDS]
+        return bool(before) and self._cpu[-1].is_idle(before[-1])
 
 
 def wait_until_ready(server: Server, timeout: float) -> Start:

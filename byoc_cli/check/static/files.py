@@ -41,6 +41,7 @@ class ImageFiles:
         self._container = container
         self._check = check
         self._seen: dict[str, FileStat | None] = {}
+        self._heads: dict[str, bytes] = {}
 
     def stat(self, path: str) -> FileStat | None:
         """Look at a path; a symbolic link is not followed."""
@@ -64,9 +65,14 @@ class ImageFiles:
 
     def head(self, path: str) -> bytes:
         """Read how a file begins: 64 KiB of it at most."""
-        # A link would come as a link.
         found = self.real(path)
-        with closing(self._container.get(found[0] if found else path)) as chunks:
+        place = found[0] if found else path  # a link would come as a link
+        if place not in self._heads:
+            self._heads[place] = self._head(place)
+        return self._heads[place]
+
+    def _head(self, path: str) -> bytes:
+        with closing(self._container.get(path)) as chunks:
             for member, tar in _members(chunks, _HEAD_BYTES * 2):
                 if member.isfile() and (opened := tar.extractfile(member)):
                     with suppress(tarfile.ReadError, EOFError):

@@ -83,13 +83,14 @@ skipped. It is asked at its own address, so an engine elsewhere shows less.
 | `serve-serverless` | any user, little memory (`--serverless MB`) | H-65 |
 
 - A start ends early when it is clear how: it listens on 127.0.0.1 only (read from the container's /proc/net/tcp), on
-  another port, answers `/ping` 200 but after 2 s, or goes on saying no (but 503) and has nothing to do. Else it has
-  `--timeout`.
+  another port, answers `/ping` 200 but four times after 2 s (each of some workers may load the model first), or goes on
+  saying no (but 503) and has nothing to do. Else it has `--timeout`.
 - The request is `--sample FILE`, made into a body as `byoc predict` does it. Without one the first of some usual requests
   that is answered 2xx is taken: a picture as `[predict]` has it, rows of the channels, numbers as CSV and JSON, a
   sentence. Where none is, rules that need one are skipped; a sample of yours that is refused is a failure (H-15).
 - Under load: `/ping` beside a request, beside one whose last byte is held back, and beside eight at once. A server that
-  does one thing at a time is a warning, but for one whose requests are known to be short.
+  does one thing at a time is a warning, but for one whose requests are known to be short. What is late while it waits for
+  CPUs that others have (/proc tells) does not count, and a first request of more than 0.5 s is sent again.
 - A body of 6 MB is the sample with blanks in it (JSON), or with blanks or zeros behind it. Too large is a failure, and
   so is another answer than 2xx to such JSON; a warning if 4 MB are taken.
 - Bad requests are JSON that breaks off, what is not of its content type, and an empty body (which may be answered 2xx).

@@ -46,7 +46,12 @@ class Processes:
         names = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
         processes = cls(*(int(os.environ.get(name, alone)) for name, alone in names.items()))
         if processes.count > 1:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            store = dist.TCPStore(address, port, is_master=False, timeout=TIMEOUT, use_libuv=False)  # torchrun's
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            dist.init_process_group(
+                backend, store=store, rank=processes.rank, world_size=processes.count, timeout=TIMEOUT
+            )
         return processes
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -116,7 +121,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * (1 + math.cos(math.pi * self.step / self.last_step)) / 2
         images, labels = self.pictures.take(self.share.rows(batch), self.device)
-        logits = self.parallel(images)
+        logits = self.parallel(self.shifted(images))
         loss = cross_entropy(logits, labels, reduction="sum")
         # DistributedDataParallel takes the mean of the processes' gradients: this makes it that of the whole batch,
         # also where the parts are not equal, or empty.
@@ -126,6 +131,11 @@ class Trainer:
         self.step += 1
         hits = (logits.argmax(1) == labels).sum()
         return self.processes.sum(torch.tensor([loss, hits, len(labels), stopped], device=self.device))
+
+    def shifted(self, images: torch.Tensor) -> torch.Tensor:
+        """Move the pictures by up to one column: what is learnt then holds for other writers, too."""
+        chance = torch.Generator().manual_seed(self.settings.seed + self.step)  # the same for all, also when resumed
+        return images.roll(int(torch.randint(-1, 2, (), generator=chance)), dims=2)
 
     def tell(self, line: str) -> None:
         """Print a line, on the first host only."""

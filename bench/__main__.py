@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     if options.list:
         for name, row in ROWS.items():
-            print(f"{name:14} {row.about}")
+            print(f"{name:18} {row.about}")
         return 0
     signal.signal(signal.SIGTERM, _terminated)
     try:

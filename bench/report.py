@@ -22,6 +22,10 @@ _NOTES = """\
 - **help**, **local-train**, **channel**, **serve-detach**: the wall time of the whole process, from the start of the
   command to its end; the container (`bench/toy`) does nothing. byoc gives each job a network of its own and collects
   what the job left, `docker run` uses the default bridge and leaves it.
+- **first-…**: the wall times of the four commands, in a new folder each time, without a build cache; the base image is
+  there, and packages come from an index nearby. `predict` starts an endpoint, asks, and stops it.
+- **dev-loop**: from writing the file to the first answer that only the new source gives, asked for every 10 ms; the
+  other side builds what was saved, starts an endpoint of it and asks that.
 - **pipe**: 1 GiB of files in the page cache, eight times over, from the reader's open to the end; both readers are
   Python with 1 MiB a system call. byoc splices the files into the FIFO, `cat` copies them.
 - **batch-lines**, **batch-large**: one round, whole process; the container (`bench/echo`) answers with what it was

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench import rows_batch, rows_byoc, rows_container, rows_gateway, rows_pipe, rows_push, rows_sdk
+from bench import (
+    rows_batch,
+    rows_byoc,
+    rows_container,
+    rows_dev,
+    rows_first,
+    rows_gateway,
+    rows_pipe,
+    rows_push,
+    rows_sdk,
+)
 from bench.figures import Figure
 from bench.workshop import Workshop
 
@@ -21,10 +31,17 @@ class Row:
 
 ROWS: Mapping[str, Row] = {
     "help": Row(rows_byoc.help_, "byoc --help"),
+    "first-minimal": Row(rows_first.first("minimal", 30), "from nothing to a prediction with the template minimal"),
+    "first-scikit-learn": Row(
+        rows_first.first("scikit-learn", 120),
+        "the same with scikit-learn",
+        rows_first.missing("scikit-learn"),
+    ),
     "local-train": Row(rows_byoc.local_train, "byoc local-train of a container that exits at once"),
     "channel": Row(rows_byoc.channel, "the same with 2 GB in 20,000 files"),
     "pipe": Row(rows_pipe.pipe, "a Pipe channel of 8 GiB into a container"),
     "serve-detach": Row(rows_byoc.serve_detach, "byoc serve --detach until ready"),
+    "dev-loop": Row(rows_dev.loop, "from saving a file to the next prediction with byoc dev serve"),
     "gateway-p50": Row(rows_gateway.p50, "/invocations through the local endpoint of byoc serve"),
     "endpoint-load": Row(rows_gateway.load, "32 clients for 60 s through the local endpoint of byoc serve"),
     "batch-lines": Row(rows_batch.lines, "byoc batch of 1,000,000 lines: order, count and bytes looked at"),

@@ -35,6 +35,7 @@ class Workshop:
         self.project.mkdir()
         self._made: dict[str, Any] = {}
         self._images: list[str] = []
+        self._projects = [self.project]
         self._numbers = itertools.count(1)
 
     def once(self, what: str, make: Callable[[], Any]) -> Any:
@@ -52,10 +53,9 @@ class Workshop:
 
     def image(self, name: str, folder: Path, *options: str) -> str:
         """Build an image of a folder with byoc, so that this host's proxy, CA and base image are known to it."""
-        reference = f"{PREFIX}-{name}:{self.id}"
 
         def build() -> str:
-            self._images.append(reference)
+            reference = self.own_image(name)
             # byoc keeps its log beside the Dockerfile: the bench's own folders are built from a copy.
             own = folder.is_relative_to(HERE)
             context = shutil.copytree(folder, self.folder / f"context-{name}") if own else folder
@@ -63,6 +63,18 @@ class Workshop:
             return reference
 
         return str(self.once(f"image {PREFIX}-{name}", build))
+
+    def own_image(self, name: str) -> str:
+        """Return a reference to build under; what bears it is removed at the end."""
+        reference = f"{PREFIX}-{name}:{self.id}"
+        self._images.append(reference)
+        return reference
+
+    def own_project(self, name: str) -> Path:
+        """Return a folder for another project, not made yet; what byoc leaves of it in the engine goes at the end."""
+        folder = self.folder / name
+        self._projects.append(folder)
+        return folder
 
     def has_image(self, name: str) -> bool:
         """Whether a row has made that image."""
@@ -115,11 +127,11 @@ class Workshop:
         """Remove all that this run made; a signal now would leave the rest behind, so none is taken."""
         held = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
-            ours = f"label=byoc.project={self.project}"
+            ours = [f"label=byoc.project={project}" for project in dict.fromkeys(self._projects)]
             made_of_ours = [f"ancestor={reference}" for reference in self._images]
-            self._remove("ps -aq --no-trunc", "rm -f -v", f"name={PREFIX}-{self.id}", ours, *made_of_ours)
-            self._remove("network ls -q", "network rm", ours)
-            self._remove("volume ls -q", "volume rm -f", ours)
+            self._remove("ps -aq --no-trunc", "rm -f -v", f"name={PREFIX}-{self.id}", *ours, *made_of_ours)
+            self._remove("network ls -q", "network rm", *ours)
+            self._remove("volume ls -q", "volume rm -f", *ours)
             for reference in reversed(self._images):
                 run([self.docker, "image", "rm", reference], check=False, apart=True)
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -6,58 +6,48 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from byoc_cli import __version__
-from byoc_cli.commands import (
-    batch,
-    build,
-    check,
-    clean,
-    doctor,
-    init,
-    local_train,
-    login,
-    logs,
-    metrics,
-    predict,
-    ps,
-    push,
-    runs,
-    serve,
-    shell,
-    stop,
-)
 from byoc_cli.commands.options import Command, Doors, command
 from byoc_cli.console import Console, written
 from byoc_cli.errors import ByocError, Interrupted, UsageError
 
-# What `byoc --help` lists, in the order of the work.
-COMMANDS: Sequence[tuple[str, Callable[..., Any], str, str]] = (
-    ("init", init.init, init.EXAMPLES, "Start a project from a template."),
-    ("build", build.build, build.EXAMPLES, "Build the project's image."),
-    ("check", check.check, check.EXAMPLES, "Check the image against SageMaker's contract."),
-    ("local-train", local_train.local_train, local_train.EXAMPLES, "Train on this machine as SageMaker does."),
-    ("serve", serve.serve, serve.EXAMPLES, "Serve a model on this machine as SageMaker does."),
-    ("predict", predict.predict, predict.EXAMPLES, "Send files to the endpoint."),
-    ("batch", batch.batch, batch.EXAMPLES, "Transform files on this machine as a batch job does."),
-    ("push", push.push, push.EXAMPLES, "Push the image to ECR, and prove that SageMaker takes it."),
-    ("stop", stop.stop, stop.EXAMPLES, "Stop an endpoint or a job."),
-    ("ps", ps.ps, ps.EXAMPLES, "List jobs and endpoints."),
-    ("runs", runs.runs, runs.EXAMPLES, "List the training jobs that were run here."),
-    ("metrics", metrics.metrics, metrics.EXAMPLES, "Print a job's metrics, and draw their curves."),
-    ("logs", logs.logs, logs.EXAMPLES, "Print what a container printed."),
-    ("shell", shell.shell, shell.EXAMPLES, "Open a shell in a container that runs."),
-    ("doctor", doctor.doctor, doctor.EXAMPLES, "Look whether this machine is ready."),
-    ("login", login.login, login.EXAMPLES, "Log the docker client in to ECR."),
-    ("clean", clean.clean, clean.EXAMPLES, "Remove what was left."),
+# What `byoc --help` lists, in the order of the work. Each is the function of its name in byoc_cli/commands/ (of two
+# words: dev_train).
+COMMANDS: Sequence[tuple[str, str]] = (
+    ("init", "Start a project from a template."),
+    ("adopt", "Make a byoc.toml for a container that is there already."),
+    ("build", "Build the project's image."),
+    ("check", "Check the image against SageMaker's contract."),
+    ("local-train", "Train on this machine as SageMaker does."),
+    ("serve", "Serve a model on this machine as SageMaker does."),
+    ("dev train", "Train with the source as it is now."),
+    ("dev serve", "Serve with the source as it is now, and anew when it changes."),
+    ("predict", "Send files to the endpoint."),
+    ("batch", "Transform files on this machine as a batch job does."),
+    ("push", "Push the image to ECR, and prove that SageMaker takes it."),
+    ("stop", "Stop an endpoint or a job."),
+    ("ps", "List jobs and endpoints."),
+    ("runs", "List the training jobs that were run here."),
+    ("metrics", "Print a job's metrics, and draw their curves."),
+    ("logs", "Print what a container printed."),
+    ("shell", "Open a shell in a container that runs."),
+    ("doctor", "Look whether this machine is ready."),
+    ("login", "Log the docker client in to ECR."),
+    ("clean", "Remove what was left."),
 )
+
+# Of commands of two words the first one.
+GROUPS = {"dev": "Train and serve with the source as it is now, without a build."}
 
 _HELP = """\b
 Examples:
@@ -78,11 +68,39 @@ def _version(value: bool) -> None:
 
 
 class _Commands(TyperGroup):
-    """All commands; what --help and --version print is a result as any other."""
+    """All commands, or those of a group. One is imported when it is meant: --help needs only its line.
+
+    What --help and --version print is a result as any other.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._group = f"{self.name} " if self.name in GROUPS else ""
+        for words, short in COMMANDS:
+            name, _, second = words.removeprefix(self._group).partition(" ")
+            if words.startswith(self._group) and name not in self.commands:
+                self.add_command(TyperCommand(name, short_help=GROUPS[name] if second else short))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _command(f"{self._group}{name}"), rest
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with written():
             return super().parse_args(ctx, args)
+
+
+def _command(name: str) -> Any:
+    """Make the Typer command of a row of the table, or a group's."""
+    if name in GROUPS:
+        return typer.main.get_command(_group(name))
+    word = name.replace("-", "_").replace(" ", "_")
+    module = import_module(f"byoc_cli.commands.{word}")
+    function = getattr(module, word)
+    text = f"\b\nExamples:{module.EXAMPLES.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name.rpartition(" ")[2], cls=Command, help=text)(command(function))
+    return typer.main.get_command(app)
 
 
 def make() -> typer.Typer:
@@ -108,10 +126,23 @@ def make() -> typer.Typer:
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(2)
 
-    for name, function, examples, short in COMMANDS:
-        text = f"\b\nExamples:{examples.rstrip()}\n\n{_paragraphs(function.__doc__ or '')}"
-        app.command(name, cls=Command, help=text, short_help=short)(command(function))
     return app
+
+
+def _group(name: str) -> typer.Typer:
+    """Make a group; alone it says which commands it has."""
+    group = typer.Typer(
+        name=name, cls=_Commands, invoke_without_command=True, add_completion=False, rich_markup_mode=None
+    )
+    examples = "\n".join(f"  byoc {words}" for words, _ in COMMANDS if words.startswith(f"{name} "))
+
+    @group.callback(help=f"\b\nExamples:\n{examples}\n\n{GROUPS[name]}")
+    def _alone(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
+
+    return group
 
 
 def _paragraphs(text: str) -> str:

@@ -39,6 +39,10 @@ class InvocationFailed(ByocError):
     """The container answered, but not with 2xx, or not in time (H-18, H-20)."""
 
 
+class RequestRefused(InvocationFailed):
+    """The local endpoint refused the request itself; no container was asked."""
+
+
 def url(port: int) -> str:
     """Where a container that is published on `port` answers."""
     return f"http://127.0.0.1:{port}"
@@ -272,7 +276,8 @@ def _service_error(code: str, response: Response) -> InvocationFailed:
         what = f"{who} answered {status} to /invocations\n{original.strip() or '(an empty body)'}"
     else:
         what = "the local endpoint refused the request"
-    return InvocationFailed(
+    kind = RequestRefused if code == invocation.VALIDATION and not status else InvocationFailed
+    return kind(
         f"{what}\nSageMaker would say: {code}: {said.get('Message') or said.get('message')}",
         hint=_text(response, invocation.HINT_HEADER),
     )

@@ -1,7 +1,7 @@
 """Template folders: which there are, what belongs to one, and a copy of it.
 
-A template is a folder; adding one to `templates/` is all there is to do. What git ignores in it does not belong to it.
-A wheel has them in the package itself: scripts/hatch_build.py puts there what `files` says.
+A template is a folder with a Dockerfile; adding one to `templates/` is all there is to do. What git ignores in it does
+not belong to it. A wheel has them in the package itself: scripts/hatch_build.py puts there what `files` says.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import subprocess
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeVar
 
 from byoc_cli.errors import ByocError, UsageError
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
 IN_WHEEL = "_templates"
-_NEVER = ("__pycache__/", ".git")  # pip compiles what it installs; git itself does not speak of .git
+_MADE_HERE = frozenset({"__pycache__", ".byoc", ".git"})
 _NAMES_SHOWN = 8
 _Made = TypeVar("_Made")
 
@@ -51,8 +49,8 @@ def home() -> Path:
 
 def available(folder: Path | None = None) -> list[Template]:
     """Return all templates by their names; `folder` is where they lie, `home()` without it."""
-    found = sorted(path for path in (folder or home()).iterdir() if path.is_dir() and path.name[0] not in "._")
-    return [read(path) for path in found]
+    found = sorted(path for path in (folder or home()).iterdir() if path.name[0] not in "._")
+    return [read(path) for path in found if (path / "Dockerfile").is_file()]  # a folder may be what another branch left
 
 
 def read(folder: Path) -> Template:
@@ -85,51 +83,32 @@ def find(name: str, templates: Sequence[Template]) -> Template:
 
 
 def files(folder: Path, top: Path) -> list[Path]:
-    """Return the files of a template, relative to `folder`, without what git ignores.
+    """Return the files of a template, relative to `folder`, which may be a symbolic link.
 
-    `folder` may be a symbolic link; in it a link to a file is that file, one to a folder is left out. The .gitignore
-    files that are read are those from `top`, the repository, downwards.
+    In a checkout, whose folder `top` is, git says which: what is tracked, or would be. A source archive and a wheel
+    have no others; what was made in them since (bytecode by pip, runs by byoc) is left out.
+
+    Raises:
+        ByocError: git cannot say it.
+
     """
-    from pathspec import GitIgnoreSpec  # late: --help needs no such patterns
-
-    real, top = folder.resolve(), top.resolve()
-    above = [real, *real.parents][len(real.relative_to(top).parts) : 0 : -1] if real.is_relative_to(top) else []
-    rules = [(real, GitIgnoreSpec.from_lines(_NEVER))]
-    for parent in above:
-        rules += _rules_in(parent)
-    return sorted(path.relative_to(real) for path in _walk(real, rules))
+    folder = folder.resolve()
+    if (top / ".git").exists():
+        names = {Path(name) for name in _git_files(folder)}
+    else:
+        names = {path.relative_to(folder) for path in folder.rglob("*")}
+    return sorted(name for name in names if (folder / name).is_file() and _MADE_HERE.isdisjoint(name.parts))
 
 
-_Rules: TypeAlias = list[tuple[Path, "GitIgnoreSpec"]]
-
-
-def _rules_in(folder: Path) -> _Rules:
-    from pathspec import GitIgnoreSpec
-
-    file = folder / ".gitignore"
-    return [(folder, GitIgnoreSpec.from_lines(file.read_text("utf-8").splitlines()))] if file.is_file() else []
-
-
-def _walk(folder: Path, rules: _Rules) -> Iterator[Path]:
-    rules = [*rules, *_rules_in(folder)]
-    for path in folder.iterdir():
-        if _ignored(path, rules):
-            continue  # of an ignored folder nothing can be taken back: git does not look into it, either
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from _walk(path, rules)
-        else:
-            yield path
-
-
-def _ignored(path: Path, rules: _Rules) -> bool:
-    """Ask the nearest .gitignore first: the first one that has a word on the path decides."""
-    slash = "/" if path.is_dir() and not path.is_symlink() else ""
-    for folder, spec in reversed(rules):
-        said = spec.check_file(path.relative_to(folder).as_posix() + slash).include
-        if said is not None:
-            return said
-    return False
+def _git_files(folder: Path) -> list[str]:
+    words = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook's, of elsewhere
+    try:
+        return os.fsdecode(subprocess.run(words, env=own, capture_output=True, check=True).stdout).split("\0")[:-1]
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = error.strerror if isinstance(error, OSError) else error.stderr.decode(errors="replace").strip()
+        hint = "install git, or byoc from its wheel"
+        raise ByocError(f"git cannot say which files are in {folder}\n{said}", hint=hint) from error
 
 
 # -- a copy -----------------------------------------------------------------------------------------------------------
@@ -146,7 +125,7 @@ def copy(template: Template, target: Path, log: Callable[[str], None] = lambda _
 
     """
     names = files(template.folder, template.folder.parent.parent)
-    _refuse(target, in_the_way(names, target))
+    _refuse(target, names)
     made: list[Path] = []
     try:
         for name in names:
@@ -169,11 +148,9 @@ def copy(template: Template, target: Path, log: Callable[[str], None] = lambda _
 
 def in_the_way(names: Sequence[Path], target: Path) -> list[Path]:
     """Return what a copy would have to replace, or to write through: files, links, and links to folders."""
-    if not target.is_dir():
-        return [target] if os.path.lexists(target) else []
     found: list[Path] = []
     for name in names:
-        for parent in [*reversed(name.parents[:-1])]:
+        for parent in reversed(name.parents[:-1]):
             here = target / parent
             if os.path.lexists(here) and (here.is_symlink() or not here.is_dir()):
                 found.append(parent)
@@ -184,10 +161,11 @@ def in_the_way(names: Sequence[Path], target: Path) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _refuse(target: Path, found: Sequence[Path]) -> None:
-    if found == [target]:
-        raise UsageError(f"{target} is there already, and no folder", hint="give another folder: byoc init DIR")
-    if found:
+def _refuse(target: Path, names: Sequence[Path]) -> None:
+    there = next((path for path in [target, *target.parents] if os.path.lexists(path)), target)
+    if os.path.lexists(there) and not there.is_dir():
+        raise UsageError(f"{there} is there already, and no folder", hint="give another folder: byoc init DIR")
+    if found := in_the_way(names, target):
         shown = [f"  {path}" for path in found[:_NAMES_SHOWN]]
         more = [f"  and {len(found) - _NAMES_SHOWN} more"] if len(found) > _NAMES_SHOWN else []
         said = "\n".join([*shown, *more])

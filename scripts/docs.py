@@ -18,7 +18,7 @@ def commands_page() -> str:
     """All of --help, as one page."""
     os.environ |= {"COLUMNS": "110", "TERMINAL_WIDTH": "110"}
     parts = ["# Commands\n\nMade from `--help` by `python scripts/docs.py`.\n"]
-    for words in ([], *([name] for name, *_ in COMMANDS)):
+    for words in ([], *(name.split() for name, *_ in COMMANDS)):
         buffer = io.StringIO()
         with contextlib.redirect_stdout(buffer):
             main([*words, "--help"])

@@ -61,7 +61,8 @@ def async_config(
                 raise UsageError(f"{option} is for asynchronous endpoints", hint="--async-output FOLDER makes it one")
         return None
     if excluded:
-        raise UsageError(f"{excluded} does not go with --async-output", hint="leave one of them out")
+        reason = "the queue is the local endpoint's, and --raw leaves that out\n" if excluded == "--raw" else ""
+        raise UsageError(f"{excluded} does not go with --async-output\n{reason}".rstrip(), hint="leave one of them out")
     made = _place("--async-output", output)
     config = AsyncInferenceConfig(
         made, _place("--async-failure", failure) if failure else made, concurrency or hosting.ASYNC_CONCURRENCY

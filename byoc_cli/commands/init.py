@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NEXT = 3
 
 EXAMPLES = """
-  byoc init my-model --template scikit-learn
+  byoc init my-model --template minimal
   byoc init --list
   cd my-model && byoc init
 """
@@ -66,6 +66,7 @@ def init(
         return Outcome(data, lambda console: console.rows(("template", "what it is"), rows, fold=True))
     chosen = templates.find(template, known) if template else _ask(session, known, folder)
     target = Path(folder)
+    folder = folder or "."  # of an empty variable
     made = templates.copy(chosen, target, session.console.detail)
     session.console.log(f"{len(made)} files from the template {chosen.name}; its README.md says what each is. Next:\n")
     to_do = [*([] if target.resolve() == Path.cwd() else [f"cd {shlex.quote(folder)}"]), *chosen.commands[:_NEXT]]

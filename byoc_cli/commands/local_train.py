@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +21,9 @@ from byoc_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from byoc_cli.engine.types import Image
+    from byoc_cli.local.dev.source import Source
     from byoc_cli.local.training import TrainingJob
+    from byoc_cli.local.training.failure_shell import Attach
     from byoc_cli.project import Project
 
 EXAMPLES = """
@@ -67,9 +70,6 @@ def local_train(
     SecondaryStatusTransitions, FinalMetricDataList, ModelArtifacts, TrainingTimeInSeconds, …) and Run, ExitCode,
     ImageId, ImageDigest, GitCommit. They are printed for a job that failed, too.
     """
-    from byoc_cli.local import runs
-    from byoc_cli.local.training import train
-
     given = options.Given(
         hyperparam=hyperparam,
         channel=channel,
@@ -92,17 +92,38 @@ def local_train(
         entry_script=entry_script,
     )
     attach = attach_to_failed(session) if shell_on_failure else None
+    if build and image:
+        raise UsageError(f"--build builds the project's image, not '{image}'", hint="leave the image out, or --build")
+
+    def found(project: Project) -> tuple[str, Image, None]:
+        if build:
+            build_image(session, project)
+        reference, found = session.image(image, project)
+        if not build and not image:
+            _warn_if_stale(session, project, found)
+        return reference, found, None
+
+    return run(session, given, image, found, attach)
+
+
+def run(
+    session: Session,
+    given: options.Given,
+    image: str,
+    find: Callable[[Project], tuple[str, Image, Source | None]],
+    attach: Attach | None,
+) -> Outcome:
+    """Run the job that was asked for; `find` gives the image's reference, the image, and what is put over it."""
+    from byoc_cli.local import runs
+    from byoc_cli.local.training import train
+
     project = session.project()
     # All that can be wrong with the words is said before anything is looked up or made.
     asked = options.requested(session, project, session.reference(image, project), given)
-    if name:
-        runs.check_new(project, name)
-    credentials = own_credentials(session.console) if aws_credentials else None
-    if build:
-        _build(session, project, image)
-    reference, found = session.image(image, project)
-    if not build and not image:
-        _warn_if_stale(session, project, found)
+    if given.name:
+        runs.check_new(project, given.name)
+    credentials = own_credentials(session.console) if given.aws_credentials else None
+    reference, found, source = find(project)
     job = replace(
         asked,
         image=found,
@@ -110,23 +131,23 @@ def local_train(
         channels=options.fetched(session, asked.channels),
         resources=options.resources(session, asked, given),
         aws_credentials=credentials,
+        source=source,
     )
     if job.checkpoints:
         options.make_checkpoints(job.checkpoints)
-    run = runs.create(project, job.name, or_like=not name)
-    job = replace(job, name=run.name)
+    made = runs.create(project, job.name, or_like=not given.name)
+    job = replace(job, name=made.name)
     session.console.log(f"job {job.name}: {reference} {_words(job)}")
-    description = train(session.engine, project, job, run, session.console, attach)
-    return Outcome(description, lambda console: console.result(_shown(run.folder)))
+    description = train(session.engine, project, job, made, session.console, attach)
+    return Outcome(description, lambda console: console.result(_shown(made.folder)))
 
 
-def _build(session: Session, project: Project, image: str) -> None:
+def build_image(session: Session, project: Project) -> None:
+    """Build the project's image, as `byoc build` does."""
     from byoc_cli.commands.ecr_login import ecr_login
     from byoc_cli.console.build_view import BuildView
     from byoc_cli.local.building import BuildOptions, build_project
 
-    if image:
-        raise UsageError(f"--build builds the project's image, not '{image}'", hint="leave the image out, or --build")
     with BuildView(session.console) as view:
         build_project(session.engine, project, BuildOptions(), ecr_login, session.console, view)
 

@@ -200,11 +200,13 @@ def _temporary(session: Session, project: Project, *, asynchronous: bool) -> Ite
 @contextmanager
 def _with_log(containers: Callable[[], Mapping[str, Container]], hint: str = "") -> Iterator[None]:
     """Add the containers' last lines to what went wrong with an invocation; of several, each by its name."""
-    from byoc_cli.endpoint import InvocationFailed
+    from byoc_cli.endpoint import InvocationFailed, RequestRefused
     from byoc_cli.local.output import indented
 
     try:
         yield
+    except RequestRefused:
+        raise
     except InvocationFailed as error:
         time.sleep(_LOG_SECONDS)
         with suppress(ByocError):  # they may have died, and their own byoc have removed them

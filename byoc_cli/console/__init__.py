@@ -140,15 +140,15 @@ class Console:
 
     # -- conversation -------------------------------------------------------------------------------------------------
 
-    def log(self, text: str) -> None:
-        """Say a thing that is worth a line."""
+    def log(self, text: str, style: str = "dim") -> None:
+        """Say a thing that is worth a line; `style` is a terminal's."""
         if not self.quiet:
             self.end_line()
             if self._plain:
                 self._stderr.write(text + "\n")
                 self._stderr.flush()
             else:
-                self.err.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+                self.err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Say a thing for those who ask for more (-v)."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from byoc_cli.check.model import Finding, Rule, Step
 
-_STYLES = {"pass": "green", "warn": "bold yellow", "fail": "bold red", "skip": "dim"}
+STYLES = {"pass": "green", "warn": "bold yellow", "fail": "bold red", "skip": "dim"}
 _INDENT = " " * 6
 
 
@@ -61,7 +61,7 @@ class CheckView:
         if self._console.as_json:
             self._console.log(f"{mark} {text}")
             return
-        _marked(self._console, mark, _STYLES[finding.result], f" {text}")
+        _marked(self._console, mark, STYLES[finding.result], f" {text}")
 
     def _show_status(self) -> None:
         self._hide_status()
@@ -86,7 +86,7 @@ def show(console: Console, reference: str, findings: Sequence[Finding]) -> None:
     for finding in wrong:
         rule = finding.rule
         console.result("")
-        _marked(console, MARKS[finding.result], _STYLES[finding.result], f" {rule.id} {rule.level}: {rule.sentence}")
+        _marked(console, MARKS[finding.result], STYLES[finding.result], f" {rule.id} {rule.level}: {rule.sentence}")
         parts = (("seen", finding.verdict.seen), ("cloud", finding.verdict.cloud), ("fix", finding.fix))
         for name, text in (*parts, ("source", rule.source)):
             _part(console, name, text)

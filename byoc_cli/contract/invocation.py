@@ -27,6 +27,9 @@ CAUSE_HEADER = "x-byoc-cause"
 HINT_HEADER = "x-byoc-hint"
 """And what to do about it."""
 
+VALIDATION = "ValidationError"
+"""The code of what the endpoint refuses itself."""
+
 INFERENCE_ID_HEADER = "X-Amzn-SageMaker-Inference-Id"
 STREAM_ACCEPT_HEADER = "X-Amzn-SageMaker-Accept"
 STREAM_CONTENT_TYPE_HEADER = "X-Amzn-SageMaker-Content-Type"
@@ -133,7 +136,7 @@ class Account:
     def not_found(self, name: str) -> ServiceError:
         """Another EndpointName than this endpoint's."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Endpoint {name} of account {self.number} not found.",
             cause=f"this endpoint's name is {self.endpoint}",
@@ -143,7 +146,7 @@ class Account:
         """A request of the other kind than the endpoint's; the service's own words are not documented (H-50)."""
         kind, wanted = ("asynchronous", "InvokeEndpointAsync") if asynchronous else ("real-time", "InvokeEndpoint")
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Endpoint {self.endpoint} of account {self.number} is {kind}: it is invoked with {wanted}.",
             cause=f"this endpoint is {kind} (H-50)",
@@ -155,7 +158,7 @@ class Account:
     def no_target(self, request_id: str) -> ServiceError:
         """A call to many models that names none."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Request {request_id} is missing a target model header.",
             cause="the endpoint serves many models, and the call has no TargetModel",
@@ -164,7 +167,7 @@ class Account:
     def one_model(self) -> ServiceError:
         """A call that names a model where there is only one."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Endpoint {self.endpoint} is not a multi-model endpoint and does not support target model header.",
             {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED"},
@@ -174,7 +177,7 @@ class Account:
     def no_such_model(self, key: str, cause: str) -> ServiceError:
         """A TargetModel that is not there."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Failed to download model data(bucket: {LOCAL_BUCKET}, key: {key}). Please ensure that there is an object "
             "located at the URL and that the role passed to CreateModel has permissions to download the model.",
@@ -184,7 +187,7 @@ class Account:
     def no_archive(self, key: str, cause: str) -> ServiceError:
         """A TargetModel that is no tar.gz; the words are CreateEndpoint's."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f'Failed to extract model data archive from URL "s3://{LOCAL_BUCKET}/{key}". Please ensure that the object '
             "located at the URL is a valid tar.gz archive.",
@@ -203,7 +206,7 @@ class Account:
     def no_container(self, hostnames: Sequence[str]) -> ServiceError:
         """A call without TargetContainerHostname where that has to choose (H-32)."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Endpoint {self.endpoint} is a multi-container endpoint with direct invocation and requires target "
             "container hostname header.",
@@ -213,7 +216,7 @@ class Account:
     def unknown_container(self, name: str, hostnames: Sequence[str]) -> ServiceError:
         """A TargetContainerHostname that no container has (H-32)."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Target container hostname {name} does not exist in endpoint {self.endpoint}.",
             cause=f"there is no container '{name}'\nTargetContainerHostname is one of {', '.join(hostnames)} (H-32)",
@@ -222,7 +225,7 @@ class Account:
     def not_direct(self) -> ServiceError:
         """A TargetContainerHostname where there is nothing to choose (H-32)."""
         return ServiceError(
-            "ValidationError",
+            VALIDATION,
             400,
             f"Endpoint {self.endpoint} is not a multi-container endpoint with direct invocation and does not support "
             "target container hostname header.",
@@ -270,7 +273,7 @@ def invalid(value: str, member: str, constraint: str, cause: str = "") -> Servic
     """Make a ValidationError in the service's words."""
     shown = value[:200].encode("ascii", "replace").decode()
     return ServiceError(
-        "ValidationError",
+        VALIDATION,
         400,
         f"1 validation error detected: Value '{shown}' at '{member}' failed to satisfy constraint: {constraint}",
         cause=cause,

@@ -22,6 +22,26 @@ METRICS_CONFIG_FILE = "metric-definition-regex.json"
 CHECKPOINT_CONFIG_FILE = "checkpointconfig.json"
 FAILURE_FILE = "failure"  # directly in /opt/ml/output, no extension (T-34)
 
+PLATFORM = (INPUT, MODEL, MODELS, OUTPUT, CHECKPOINTS)
+"""What SageMaker fills: nobody else's files are seen there."""
+
+
+def of_platform(path: str) -> bool:
+    """Whether a path is in a folder that SageMaker fills."""
+    return any(path == each or path.startswith(f"{each}/") for each in PLATFORM)
+
+
+def mount_problem(target: str) -> str:
+    """Say why nothing of the user's can be mounted at a path of the container; "" where it can."""
+    path = target.rstrip("/")
+    if not target.startswith("/") or "/../" in f"{target}/" or "//" in target:
+        return f"'{target}' is not an absolute path"
+    if of_platform(path):
+        return f"'{target}' is SageMaker's own"
+    if not path or any(each.startswith(f"{path}/") for each in PLATFORM):
+        return f"'{target}' would hide {ROOT}, which is SageMaker's"
+    return ""
+
 
 def multi_model(name: str) -> str:
     """Where a model of many is, by the name that the container knows it by (H-35)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR
@@ -73,3 +73,47 @@ def paths(root: Path, dockerfile: Path) -> Iterator[str]:
     # docker-py's matcher: the same as the engine's in all patterns of our comparison but `\\[`.
     matcher = PatternMatcher(ignore_patterns(root, dockerfile))
     yield from (str(path) for path in matcher.walk(str(root)))
+
+
+class Tree:
+    """The context as the COPY lines see it; only what they name is walked through.
+
+    `skipped` names what is passed over wherever it lies, with all below it.
+    """
+
+    def __init__(self, root: Path, dockerfile: Path, skipped: Callable[[str], bool] = lambda _: False) -> None:
+        self._root = root
+        self._matcher = PatternMatcher(ignore_patterns(root, dockerfile))
+        self._exceptions = any(pattern.exclusion for pattern in self._matcher.patterns[:-1])  # the last is docker-py's
+        self._skipped = skipped
+
+    def kind(self, path: str) -> str:
+        """Say what a path is: "file", "folder", or "" for nothing. A link to a folder is a file."""
+        found = self._root / path
+        if path and (self._skipped(found.name) or not os.path.lexists(found)):
+            return ""
+        if found.is_dir() and not (path and found.is_symlink()):
+            return "folder"
+        return "" if self._excluded(path) else "file"
+
+    def below(self, folder: str) -> Iterator[str]:
+        """Give all files below a folder, in the order of their names."""
+        for name in self.entries(folder):
+            path = f"{folder}/{name}" if folder else name
+            found = self._root / path
+            if found.is_dir() and not found.is_symlink():
+                # Of a folder that is excluded something may be excepted (!data/sample.csv).
+                if self._exceptions or not self._excluded(path):
+                    yield from self.below(path)
+            elif not self._excluded(path):
+                yield path
+
+    def _excluded(self, path: str) -> bool:
+        return bool(self._matcher.matches(path))  # type: ignore[arg-type]  # its stubs want a Path, it a text
+
+    def entries(self, folder: str) -> list[str]:
+        """Give the names of what lies in a folder itself; none of one that may not be listed."""
+        try:
+            return sorted(name for name in os.listdir(self._root / folder) if not self._skipped(name))  # noqa: PTH208
+        except OSError:
+            return []

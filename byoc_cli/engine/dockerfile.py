@@ -18,12 +18,16 @@ SECRETS_STAGE = "byoc-secrets"
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: upper-case `word`, the `rest` with continuations joined, and its `text` as it stands."""
+    """One instruction: upper-case `word`, the `rest` with continuations joined, and its `text` as it stands.
+
+    `line` is where it begins, from 1.
+    """
 
     word: str
     rest: str
     text: str
     heredoc: bool = False
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Dockerfile:
                 continue
             needed.add(index)
             stage = self.stages[index]
-            sources = [stage.base, *(source for line in stage.instructions for source in _sources(line))]
-            open_ += [found for source in sources if (found := self._stage(source, index)) is not None]
+            sources = [stage.base, *(source for line in stage.instructions for source in sources_of(line))]
+            open_ += [found for source in sources if (found := self.stage(source, index)) is not None]
         return sorted(needed)
 
     def bases(self, target: str = "") -> list[str]:
@@ -78,11 +82,12 @@ class Dockerfile:
         bases: dict[str, None] = {}
         for index in self.needed(target):
             stage = self.stages[index]
-            if self._stage(stage.base, index) is None and stage.base != "scratch":
+            if self.stage(stage.base, index) is None and stage.base != "scratch":
                 bases[stage.base] = None
         return list(bases)
 
-    def _stage(self, source: str, before: int) -> int | None:
+    def stage(self, source: str, before: int) -> int | None:
+        """Return the index of a stage before another that FROM or --from names; None for an image."""
         for index in range(before - 1, -1, -1):
             if source.lower() == self.stages[index].name.lower() or source == str(index):
                 return index
@@ -104,15 +109,15 @@ def parse(text: str, args: Mapping[str, str] | None = None) -> Dockerfile:
             words = [word for word in line.rest.split() if not word.startswith("--")]
             values = {name: (args or {}).get(name, value) for name, value in defaults.items()}
             name = words[2] if len(words) > 2 and words[1].lower() == "as" else ""
-            stages.append((_expand(words[0], values) if words else "", name, [line]))
+            stages.append((expand(words[0], values) if words else "", name, [line]))
         elif stages:
             stages[-1][2].append(line)
         else:
             head.append(line)
             if line.word == "ARG":
-                for name, value in _arguments(line.rest).items():
+                for name, value in pairs(line.rest).items():
                     values = {**defaults, **{key: given for key, given in (args or {}).items() if key in defaults}}
-                    defaults[name] = None if value is None else _expand(value, values)
+                    defaults[name] = None if value is None else expand(value, values)
     if not stages:
         raise ByocError("the Dockerfile has no FROM", hint="its first instruction names the image to start from")
     return Dockerfile(tuple(head), tuple(Stage(base, name, tuple(lines)) for base, name, lines in stages), defaults)
@@ -177,12 +182,13 @@ def _instructions(text: str) -> list[Instruction]:
     found: list[Instruction] = []
     at = 0
     while at < len(lines):
-        start, joined = at, ""
+        start, joined, begins = at, "", 0
         while at < len(lines):
             line = lines[at].strip()
             at += 1
             if line.startswith("#") or (not line and joined):
                 continue
+            begins = begins or at
             joined += line.removesuffix(escape).rstrip() + " " if line.endswith(escape) else line
             if not line.endswith(escape):
                 break
@@ -191,7 +197,7 @@ def _instructions(text: str) -> list[Instruction]:
             continue
         rest = others[0] if others else ""
         end = _heredoc_end(word, rest, lines, at)
-        found.append(Instruction(word.upper(), rest.strip(), "\n".join(lines[start:end]), heredoc=end > at))
+        found.append(Instruction(word.upper(), rest.strip(), "\n".join(lines[start:end]), end > at, begins))
         at = end
     return found
 
@@ -208,8 +214,8 @@ def _heredoc_end(word: str, rest: str, lines: list[str], at: int) -> int:
     return at
 
 
-def _arguments(rest: str) -> dict[str, str | None]:
-    """Read the names of an ARG instruction and their defaults."""
+def pairs(rest: str) -> dict[str, str | None]:
+    """Read the K=V of an ARG, ENV or LABEL instruction; None where there is no value."""
     found: dict[str, str | None] = {}
     for part in re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", rest):
         name, equals, value = part.partition("=")
@@ -217,7 +223,7 @@ def _arguments(rest: str) -> dict[str, str | None]:
     return found
 
 
-def _sources(line: Instruction) -> list[str]:
+def sources_of(line: Instruction) -> list[str]:
     """Stages or images that an instruction copies or mounts from."""
     if line.word in {"COPY", "ADD"}:
         return re.findall(r"--from=(\S+)", line.rest)
@@ -226,7 +232,7 @@ def _sources(line: Instruction) -> list[str]:
     return []
 
 
-def _expand(text: str, values: Mapping[str, str | None]) -> str:
+def expand(text: str, values: Mapping[str, str | None]) -> str:
     """Replace $NAME, ${NAME}, ${NAME:-default} and ${NAME:+other}."""
 
     def value(found: re.Match[str]) -> str:

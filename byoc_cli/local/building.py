@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -163,19 +163,19 @@ def _program_warnings(project: Project, file: dockerfile.Dockerfile, target: str
         inside = _place_in_image(lines, relative)
         with path.open("rb") as opened:
             first = opened.readline(4096)
-        if first.endswith(b"\r\n") and first.startswith(b"#!") and not _mended(lines, inside, r"dos2unix|\\r"):
+        if first.endswith(b"\r\n") and first.startswith(b"#!") and not mended(lines, inside, r"dos2unix|\\r"):
             yield (
                 f"{relative} has Windows line ends: its interpreter will not be found (I-06)",
                 f"convert it, or add to the Dockerfile: RUN sed -i 's/\\r$//' {inside}",
             )
-        if not os.access(path, os.X_OK) and os.name == "posix" and not _mended(lines, inside, "chmod"):
+        if not os.access(path, os.X_OK) and os.name == "posix" and not mended(lines, inside, "chmod"):
             yield (
                 f"{relative} is not executable (I-06)",
                 f"chmod +x {relative}, or add to the Dockerfile: RUN chmod +x {inside}",
             )
 
 
-def _mended(lines: list[dockerfile.Instruction], inside: str, remedy: str) -> bool:
+def mended(lines: Sequence[dockerfile.Instruction], inside: str, remedy: str) -> bool:
     """Whether an instruction with such a remedy is about that file of the image: by its name, or among others."""
     name = re.escape(PurePosixPath(inside).name)
     among = r"\*|\s(-R|--recursive)\s|\bfind\b|--chmod"

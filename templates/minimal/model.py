@@ -51,7 +51,10 @@ def parse(cells: Sequence[object]) -> list[float]:
     """
     if len(cells) != len(MEASURES):
         raise ValueError(f"{len(MEASURES)} numbers are wanted ({', '.join(MEASURES)}), here are {len(cells)}")
-    values = [float(cell) if isinstance(cell, str | int | float) else math.nan for cell in cells]
+    try:
+        values = [float(str(cell)) for cell in cells]
+    except ValueError:
+        values = [math.nan]
     if not all(math.isfinite(value) for value in values):
-        raise ValueError(f"{list(cells)} are not {len(MEASURES)} numbers")
+        raise ValueError(f"{str(list(cells))[:200]} are not {len(MEASURES)} numbers")
     return values

@@ -19,7 +19,7 @@ NAMES = [name for name, *_ in COMMANDS]
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_starts_with_examples(byoc: Byoc, name: str, option: str) -> None:
-    ran = byoc(name, option)
+    ran = byoc(*name.split(), option)
     lines = [line.strip() for line in ran.stdout.splitlines() if line.strip()]
     assert (ran.code, ran.stderr) == (0, "")
     assert lines[0].startswith(f"Usage: byoc {name}")
@@ -32,7 +32,7 @@ def test_help_starts_with_examples(byoc: Byoc, name: str, option: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_documents_what_json_prints(byoc: Byoc, name: str) -> None:
-    assert "With --json" in byoc(name, "--help").stdout
+    assert "With --json" in byoc(*name.split(), "--help").stdout
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])
@@ -41,7 +41,18 @@ def test_byoc_alone_lists_its_commands_and_examples_first(byoc: Byoc, words: lis
     text = ran.stdout + ran.stderr
     assert re.search(r"^Usage: .*\n\n  Examples:\n", text)
     listed = text.partition("Commands:\n")[2]
-    assert [line.split()[0] for line in listed.splitlines() if re.match(r"  \S", line)] == NAMES
+    first = list(dict.fromkeys(name.split()[0] for name in NAMES))
+    assert [line.split()[0] for line in listed.splitlines() if re.match(r"  \S", line)] == first
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_a_group_alone_lists_its_commands(byoc: Byoc, words: list[str]) -> None:
+    ran = byoc("dev", *words)
+    text = ran.stdout + ran.stderr
+    assert (ran.code, ran.stdout == "") == ((0, False) if words else (2, True))
+    assert re.search(r"^Usage: byoc dev .*\n\n  Examples:\n    byoc dev train\n", text)
+    listed = text.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines() if re.match(r"  \S", line)] == ["train", "serve"]
 
 
 def test_version(byoc: Byoc) -> None:
@@ -57,6 +68,8 @@ def test_version(byoc: Byoc) -> None:
         (["build", "--tga", "x"], "--tag"),
         (["local-train", "--hyperparams", "a=1"], "--hyperparam"),
         (["serve", "--prot", "1"], "--port"),
+        (["dev", "trian"], "'train'"),
+        (["dev", "serve", "--prot", "1"], "--port"),
     ],
 )
 def test_a_slip_is_exit_code_2_with_a_suggestion(byoc: Byoc, words: list[str], suggestion: str) -> None:
@@ -94,7 +107,7 @@ def test_an_option_without_its_value_is_exit_code_2(byoc: Byoc) -> None:
 
 def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
     """One process for all of them: what one loads is seen at the end."""
-    words = [["--help"], ["--version"], *([name, "--help"] for name in NAMES)]
+    words = [["--help"], ["--version"], *([*name.split(), "--help"] for name in NAMES)]
     code = (
         "import sys\nfrom byoc_cli.app import main\n"
         f"assert [main(words) for words in {words!r}] == [0] * {len(words)}\n"
@@ -112,6 +125,8 @@ def test_help_loads_neither_docker_nor_boto3_nor_rich() -> None:
         "psutil",
         "isal",
         "aiohttp",
+        "watchfiles",
+        "debugpy",
     ]
     ran = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]\n"

@@ -114,6 +114,9 @@ def test_h30_each_has_its_model_its_variables_and_its_port(
     failed = byoc("predict", "bad.csv")
     assert failed.stderr.startswith("error: pre answered 400 to /invocations\nwrong shape\n")
     assert "pre's last lines:\n  serving\ncontainer-2's last lines:\n  serving\n" in failed.stderr
+    unheard = byoc("predict", "row.csv", "--target-container", "pre")  # in a row nobody is called by name
+    assert "SageMaker would say: ValidationError" in unheard.stderr
+    assert "last lines" not in unheard.stderr, "no container was asked"
     stopped = byoc("stop")
     assert (stopped.code, stopped.stdout) == (0, f"{name}\n")
     assert images.empty

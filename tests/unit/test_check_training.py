@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from byoc_cli.check.model import Verdict
+from byoc_cli.check.training import stop as stop_step
+from byoc_cli.check.training.attempt import Listener
 from byoc_cli.check.training.bad import BadFacts
 from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, Cause
 from byoc_cli.check.training.hosts import HostsFacts
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.signals import Process, first_process
-from byoc_cli.check.training.stop import StopFacts
+from byoc_cli.check.training.stop import StopFacts, Stopper
 from byoc_cli.check.training.strings import StringsFacts
+from byoc_cli.engine.types import Container
+from byoc_cli.local.training.execution import Execution
 from tests.unit.check_world import facts, judged, script, start, trained
 
 DEAF, GOOD_PROCESS = Process("python3 /usr/local/bin/train", takes=False), Process("python3 train", takes=True)
@@ -366,3 +372,39 @@ def test_the_signals_of_the_first_process(tmp_path: Path) -> None:
     assert looked(NSpid="42") is None, "it is in no container"
     assert looked(NSpid="42\t7") is None, "it is another process"
     assert first_process(0, tmp_path) is None
+
+
+@dataclass
+class Asked:
+    """What a stopper says to an execution."""
+
+    grace: float = 0.0
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self, *_: str) -> None:
+        self.asked.set()
+
+
+class NotSeen:
+    """A container of which no process is seen from here."""
+
+    def pid(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_training_that_speaks_is_not_stopped_before_it_does(monkeypatch: pytest.MonkeyPatch, speaks: bool) -> None:
+    for seconds in ("_WORDLESS_SECONDS", "_SETTLE_SECONDS"):
+        monkeypatch.setattr(stop_step, seconds, 0.0)
+    listener, over, asked = Listener(), threading.Event(), Asked()
+    stopper = Stopper(0.0, 20.0, speaks=speaks, slowed=False)
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(stopper, cast(Container, NotSeen()), cast(Execution, asked), listener, over)
+        try:
+            assert asked.asked.wait(0.3 if speaks else 60) is not speaks
+            listener.output(b"epoch=1\n")
+            assert asked.asked.wait(60)
+        finally:
+            over.set()
+        watched.result()
+    assert asked.grace == 20.0

@@ -204,6 +204,37 @@ def test_a_run_makes_all_files_and_a_second_one_nothing(tmp_path: Path, capsys: 
     assert "there already" in capsys.readouterr().out
 
 
+def test_a_sample_is_the_beginning_of_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_folder(tmp_path, official_content())
+    whole, sample = tmp_path / "whole", tmp_path / "sample"
+    assert generator.run(["--data-dir", str(whole), "--source", str(folder)], SMALL) == 0
+    capsys.readouterr()
+
+    words = ["--data-dir", str(sample), "--source", str(folder), "--sample", "12"]
+    assert generator.run(words, SMALL) == 0
+    assert capsys.readouterr().out == f"{sample}: train 9, validation 1, eval 2 pictures\n"
+    for split, count in {"train": 9, "validation": 1, "eval": 2}.items():
+        name = f"{split}.tfrecords"
+        assert (sample / name).read_bytes() == (whole / name).read_bytes()[: count * tfrecords.RECORD_BYTES]
+    assert generator.run(words, SMALL) == 0
+    assert "there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", ["2", "37", "-1", "x"])
+def test_a_sample_of_no_sense_is_refused(tmp_path: Path, count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        generator.run(["--data-dir", str(tmp_path / "d"), "--sample", count], SMALL)
+    assert raised.value.code == 2
+    assert "--sample" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_sample_that_is_committed_is_whole() -> None:
+    folder = Path(generator.__file__).parents[1] / "sample"
+    assert generator.is_finished(replace(sources.CIFAR10, sample=80), folder)
+    assert sum(tfrecords.count_examples(path) for path in folder.iterdir()) == 80
+
+
 def test_a_failed_run_leaves_nothing_that_is_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_folder(tmp_path, official_content())
     (folder / "test_batch").unlink()

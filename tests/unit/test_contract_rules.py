@@ -65,7 +65,7 @@ def test_rules_are_loaded_by_none_who_does_not_need_them() -> None:
     code = (
         "import sys\nfrom byoc_cli.app import COMMANDS, main\n"
         "from byoc_cli.contract import hosting, image, paths, training\n"
-        "for name, *_ in COMMANDS: main([name, '--help'])\n"
+        "for name, *_ in COMMANDS: main([*name.split(), '--help'])\n"
         "print([name for name in sys.modules if name.startswith('byoc_cli.contract.rules')], file=sys.stderr)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -239,3 +239,9 @@ def test_what_only_buildkit_knows_is_refused_by_name(text: str, what: str) -> No
 def test_a_flag_of_the_command_itself_is_not_the_builder_s() -> None:
     text = "FROM x\nRUN tool --link --chmod=1 --mount=type=bind\nCOPY my--link /a\n"
     assert classic(parse(text), "", {}) == text
+
+
+def test_an_instruction_knows_the_line_that_it_begins_on() -> None:
+    text = "# first\n\nARG A=1\nFROM x\n# about\n\nRUN a \\\n  # within\n  b\nCOPY <<EOF /c\nUSER\nEOF\nUSER 1\n"
+    file = parse(text)
+    assert [line.line for line in (*file.head, *file.stages[0].instructions)] == [3, 4, 7, 10, 13]

@@ -140,7 +140,7 @@ def test_readme_project_file_is_valid_and_complete(tmp_path: Path) -> None:
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
-    for page in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "container" / "README.md"]:
+    for page in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("templates/*/README.md")]:
         without_code = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", without_code):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"

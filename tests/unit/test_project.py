@@ -53,6 +53,9 @@ content-type = "text/csv"
 sample = "a.csv"
 image = { size = [48, 32], color = "L" }
 classes = ["cat", "dog"]
+
+[dev]
+mounts = { "src" = "/opt/ml/code", "../common" = "/opt/common" }
 """
 
 
@@ -83,6 +86,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert project.predict.sample == "a.csv"
     assert project.predict.image == PictureSettings((48, 32), "L")
     assert project.predict.classes == ("cat", "dog")
+    assert project.dev.mounts == {"src": "/opt/ml/code", "../common": "/opt/common"}
 
 
 def test_t09_a_profile_and_its_script(tmp_path: Path) -> None:
@@ -362,3 +366,23 @@ def test_an_empty_dockerfile_name(tmp_path: Path) -> None:
     (tmp_path / "byoc.toml").write_text('[build]\ndockerfile = ""\n')
     with pytest.raises(UsageError, match=r"build\.dockerfile is wrong\nit is empty"):
         load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('mount = { "a" = "/b" }', "there is no key 'mount' in [dev]"),
+        ('mounts = "a"', "dev.mounts is wrong\nit is not a table"),
+        ('mounts = { a = "code" }', "dev.mounts.a is wrong\n'code' is not an absolute path"),
+        ('mounts = { a = "/x/../opt" }', "'/x/../opt' is not an absolute path"),
+        ('mounts = { a = "/opt/ml" }', "'/opt/ml' would hide /opt/ml, which is SageMaker's"),
+        ('mounts = { a = "/opt/" }', "'/opt/' would hide /opt/ml, which is SageMaker's"),
+        ('mounts = { a = "/" }', "'/' would hide /opt/ml, which is SageMaker's"),
+        ('mounts = { a = "/opt/ml/model" }', "'/opt/ml/model' is SageMaker's own"),
+        ('mounts = { a = "/opt/ml/input/data/training" }', "'/opt/ml/input/data/training' is SageMaker's own"),
+    ],
+)
+def test_a_mount_that_cannot_be(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(make(tmp_path, f"[dev]\n{text}\n"), {})
+    assert said in str(caught.value)

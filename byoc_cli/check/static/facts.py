@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.static.files import ImageFiles
+from byoc_cli.check.static.files import Files, ImageFiles
 from byoc_cli.check.static.programs import Programs, Start
 from byoc_cli.contract import hosting, paths
 from byoc_cli.contract.image import architecture_for
@@ -57,28 +57,33 @@ class ImageFacts:
 
 def read(bench: Bench, _: Mapping[str, Any]) -> ImageFacts:
     """Read all of it from a container that is never started."""
-    image, config = bench.order.image, bench.order.image.config
+    image = bench.order.image
     with bench.container("static", network="none") as container:
         files = ImageFiles(container, bench.check)
-        programs = Programs(files, config.environment, config.working_folder, config.entrypoint)
-        train, serve = (programs.start(word, PLACES) for word in ("train", "serve"))
-        python = programs.where("python3") or programs.where("python")
-        return ImageFacts(
-            image=image,
-            architecture=architecture_for(bench.order.project.train.instance_type),
-            train=train,
-            serve=serve,
-            bash=programs.where("/bin/bash"),
-            python=python,
-            hidden=_hidden(files, config, (train, serve)),
-            driver=_driver(files),
-            toolkit=_toolkit(files, config, (train, serve), python),
-            manifest=push.manifest_type(bench.engine, image.id),
-            layers=_layers(bench, image),
-        )
+        facts = describe(files, image, architecture_for(bench.order.project.train.instance_type))
+    return replace(facts, manifest=push.manifest_type(bench.engine, image.id), layers=_layers(bench, image))
 
 
-def _hidden(files: ImageFiles, config: ImageConfig, starts: Sequence[Start]) -> dict[str, Sequence[str]]:
+def describe(files: Files, image: Image, architecture: str) -> ImageFacts:
+    """Tell what an image's files and configuration come to."""
+    config = image.config
+    programs = Programs(files, config.environment, config.working_folder, config.entrypoint)
+    train, serve = (programs.start(word, PLACES) for word in ("train", "serve"))
+    python = programs.where("python3") or programs.where("python")
+    return ImageFacts(
+        image=image,
+        architecture=architecture,
+        train=train,
+        serve=serve,
+        bash=programs.where("/bin/bash"),
+        python=python,
+        hidden=_hidden(files, config, (train, serve)),
+        driver=_driver(files),
+        toolkit=_toolkit(files, config, (train, serve), python),
+    )
+
+
+def _hidden(files: Files, config: ImageConfig, starts: Sequence[Start]) -> dict[str, Sequence[str]]:
     """Files below /opt/ml, by folder; what is there to keep a folder in git is nothing."""
     if not files.is_there(paths.ROOT):
         return {}
@@ -104,7 +109,7 @@ def _is_code(place: str, config: ImageConfig, starts: Sequence[Start]) -> bool:
     return place == f"{paths.ROOT}/code" or any(re.search(rf"{re.escape(place)}(?:[/:]|$)", each) for each in named)
 
 
-def _driver(files: ImageFiles) -> list[str]:
+def _driver(files: Files) -> list[str]:
     """Files of an NVIDIA driver. Empty ones are what the container toolkit leaves in an image that was committed."""
     seen = {path: found for path in _DRIVER if (found := files.real(path))}
     real = {found[0]: path for path, found in seen.items() if found[1].size and not _is_stub(found[0])}
@@ -115,7 +120,7 @@ def _is_stub(path: str) -> bool:
     return bool(re.search(r"/(?:stubs|compat)/", path))
 
 
-def _toolkit(files: ImageFiles, config: ImageConfig, starts: Sequence[Start], python: str) -> str | None:
+def _toolkit(files: Files, config: ImageConfig, starts: Sequence[Start], python: str) -> str | None:
     """Where one of SageMaker's toolkits is; "" nowhere, or not asked for; None where it cannot be told."""
     programs = [each for start in starts for each in (start.program, start.script, start.on_path) if each]
     for program in programs:
@@ -134,7 +139,7 @@ def _toolkit(files: ImageFiles, config: ImageConfig, starts: Sequence[Start], py
     return next((path for path in found if files.is_there(path)), "")
 
 
-def _packages(files: ImageFiles, python: str) -> list[str]:
+def _packages(files: Files, python: str) -> list[str]:
     """The folders that a Python's packages may be in."""
     real = files.real(python)
     version = re.search(r"python(\d+\.\d+)", real[0]) if real else None

@@ -7,12 +7,29 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from typing import Protocol
 
 from byoc_cli.engine.types import Container, FileStat
 
 _HEAD_BYTES = 64 << 10
 _LISTING_BYTES = 16 << 20  # what is read of a folder: enough to see what is there
 _MOST_LINKS = 10
+
+
+class Files(Protocol):
+    """The files of an image: those that are in one, or those that a Dockerfile would put there."""
+
+    def real(self, path: str) -> tuple[str, FileStat] | None:
+        """Follow symbolic links to what is there; None where nothing is."""
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is such a file or folder."""
+
+    def head(self, path: str) -> bytes:
+        """Read how a file begins."""
+
+    def listing(self, folder: str) -> list[str]:
+        """Name the files below a folder, relative to it."""
 
 
 class ImageFiles:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from byoc_cli.check.static.files import ImageFiles
+from byoc_cli.check.static.files import Files
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
@@ -101,7 +101,7 @@ class Programs:
     """Looks programs up in an image."""
 
     def __init__(
-        self, files: ImageFiles, environment: Mapping[str, str], working_folder: str, entrypoint: Sequence[str]
+        self, files: Files, environment: Mapping[str, str], working_folder: str, entrypoint: Sequence[str]
     ) -> None:
         self._files = files
         self._folders = [folder or "." for folder in environment.get("PATH", DEFAULT_PATH).split(":")]

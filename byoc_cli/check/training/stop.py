@@ -63,22 +63,26 @@ class StopFacts:
     resumed: Ran | None = None
 
 
-class _Stopper:
-    """Watches the first process, and sends SIGTERM in the middle of the training."""
+class Stopper:
+    """Watches the first process, and sends SIGTERM in the middle of the training.
 
-    def __init__(self, middle: float, grace: float, *, slowed: bool) -> None:
+    One that `speaks` is waited for until it does: before, its interpreter is still starting, and has no handler.
+    """
+
+    def __init__(self, middle: float, grace: float, *, speaks: bool, slowed: bool) -> None:
         self.process: Process | None = None
         self.looks = 0
         self.asked_at = 0.0
         self._middle = middle
         self._grace = grace
+        self._speaks = speaks
         self._slowed = slowed
 
     def __call__(self, container: Container, execution: Execution, listener: Listener, over: threading.Event) -> None:
         while not over.wait(_LOOK_SECONDS):
             spoken = listener.first_word is not None
-            if not spoken and time.monotonic() - listener.started < _WORDLESS_SECONDS:
-                continue  # until then it may be the engine's own process
+            if not spoken and (self._speaks or time.monotonic() - listener.started < _WORDLESS_SECONDS):
+                continue  # until then it may be the engine's own process, or an interpreter that starts
             self._look(container)
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
@@ -117,7 +121,10 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     for name, share in (("stop", 0.5), ("stop-sooner", 0.15)):  # the good run had less of this machine, then
         wanted = replace(wanted, name=name)
         grace = min(_GRACE, bench.order.timeout / 2)
-        stopper = _Stopper(min(good.ran.seconds * share, _MIDDLE_SECONDS), grace, slowed=slowed)
+        middle = min(good.ran.seconds * share, _MIDDLE_SECONDS)
+        first = good.ran.first_word
+        speaks = first is not None and first < good.ran.seconds / 2  # not only at its end, out of a buffer
+        stopper = Stopper(middle, grace, speaks=speaks, slowed=slowed)
         ran = attempt(bench, wanted, stopper)[0]
         if stopper.asked_at or slowed or ran.code:
             break

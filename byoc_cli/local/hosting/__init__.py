@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -64,20 +64,28 @@ __all__ = [
 
 @contextmanager
 def live(
-    engine: Engine, project: Project, request: EndpointRequest, progress: Progress, s3: S3Door | None = None
+    engine: Engine,
+    project: Project,
+    request: EndpointRequest,
+    progress: Progress,
+    s3: S3Door | None = None,
+    check: Callable[[], None] = lambda: None,
+    *,
+    hasty: bool = False,
 ) -> Iterator[tuple[Endpoint, Live]]:
     """Give an endpoint that is ready, and end it: SIGTERM, 30 s, SIGKILL (H-07).
 
-    `s3` is for an asynchronous one.
+    `s3` is for an asynchronous one. `check` may raise while the endpoint is waited for; `hasty` is as for
+    `Live`.
     """
     with (
         Interrupts(progress.log) as interrupts,
         _held_port(engine, request) as listener,
         unpacked.folder(project, request),
     ):
-        one = Live(engine, project, progress, interrupts, listener, s3)
+        one = Live(engine, project, progress, interrupts, listener, s3, hasty=hasty)
         try:
-            yield one.begin(request), one
+            yield one.begin(request, check), one
         except ByocError:
             interrupts.check()  # what fails because we were told to stop is no failure
             raise

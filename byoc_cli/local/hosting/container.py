@@ -108,22 +108,29 @@ def make(engine: Engine, project: Project, place: Place, marks: Mapping[str, str
     own |= {PORT_LABEL: str(callers_port)} if callers_port else {}
     own |= {} if place.alone else {HOST_LABEL: definition.hostname}
     mount = unpacked.mount(project, request) if request.models else _model_mount(engine, place, marks)
+    source = definition.source
     container = engine.create(
         ContainerSpec(
             image=definition.image.id,
             command=[hosting.COMMAND],
             name=place.name,
             labels={**marks, **own},
-            environment={**definition.environment, **_variables(place)},
+            environment={
+                **definition.environment,
+                **_variables(place),
+                **(source.environment(definition.environment) if source else {}),
+            },
             network=request.network,
-            ports=_ports(place, callers_port),
+            ports={**_ports(place, callers_port), **(source.ports if source else {})},
             gpus=request.resources.gpus,
             cpuset=request.resources.cpuset,
             memory=request.serverless << 20 or request.resources.memory,
             user=serverless.user() if request.serverless else "",
-            mounts=[mount],
+            mounts=[mount, *(source.mounts if source else ())],
         )
     )
+    if source:
+        source.put(container)
     if definition.model and definition.model.is_dir():
         check_mount(container, mount, paths.MODEL)
     if request.models:

@@ -37,7 +37,11 @@ class _Served:
 
 
 class Live:
-    """Started by `begin`, and ended by `end` whatever happened in between."""
+    """Started by `begin`, and ended by `end` whatever happened in between.
+
+    `hasty` kills a container that another one has taken over from, when it has given its last answer: one that does not
+    heed SIGTERM would hold up the next update for 30 s.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,8 @@ class Live:
         interrupts: Interrupts,
         listener: socket.socket | None,
         s3: S3Door | None = None,
+        *,
+        hasty: bool = False,
     ) -> None:
         self._engine = engine
         self._project = project
@@ -54,6 +60,7 @@ class Live:
         self._interrupts = interrupts
         self._listener = listener
         self._s3 = s3
+        self._hasty = hasty
         self._port = int(listener.getsockname()[1]) if listener else 0
         self._local: ThreadGateway | None = None
         self._all: list[_Served] = []  # all that are there; the one that answers is `_current`
@@ -67,8 +74,13 @@ class Live:
         assert self._current
         return self._current.members
 
-    def begin(self, request: EndpointRequest) -> Endpoint:
-        """Start the first container, and the local endpoint; returns when it answers."""
+    def begin(self, request: EndpointRequest, check: Callable[[], None] = lambda: None) -> Endpoint:
+        """Start the first container, and the local endpoint; returns when it answers. `check` may raise until then."""
+
+        def look() -> None:
+            self._interrupts.check()
+            check()
+
         first = self._start(request)
         if self._listener:
             from byoc_cli.local.gateway.thread import ThreadGateway  # late: aiohttp takes a while to be imported
@@ -77,7 +89,7 @@ class Live:
             self._local.begin(
                 settings_of(self._project, request, first.members), [each.container.id for each in first.members]
             )
-        ready = together.wait_until_ready(first.members, request, self._interrupts.check, self._port)
+        ready = together.wait_until_ready(first.members, request, look, self._port)
         if self._local:
             self._local.ready()
         self._current = first
@@ -152,7 +164,10 @@ class Live:
             self._progress.log("the old one has begun answers, and ends with the last of them")
         while not answered.done() and not self._interrupts.signal:
             wait([answered], _LOOK_SECONDS)
-        self._tell(old, "stopping the old container")
+        if self._hasty:
+            together.kill(old.members)
+        else:
+            self._tell(old, "stopping the old container")
         together.wait_for_all(old.members)  # a signal's thread may have told it
         self._remove(old)
 

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byoc_cli.contract import capabilities, hosting, multi_model
 from byoc_cli.contract.asynchronous import AsyncInferenceConfig
@@ -15,6 +16,9 @@ from byoc_cli.local import runs
 from byoc_cli.local.resources import Resources
 from byoc_cli.project import Project
 from byoc_cli.project.home import expanded
+
+if TYPE_CHECKING:
+    from byoc_cli.local.dev.source import Source  # late: only `byoc dev` has one
 
 KIND = "endpoint"
 TRANSFORM_KIND = "transform"  # of a batch job: nobody else is to ask it
@@ -26,7 +30,7 @@ MORE_MEMORY = "fewer workers (one is advised where it is serverless), or a large
 class Definition:
     """CreateModel's ContainerDefinition; `model` is a folder or a model.tar.gz, None for an empty /opt/ml/model.
 
-    `hostname` is what one of several is called.
+    `hostname` is what one of several is called; `source` is put over the image's copy of it (`byoc dev serve`).
     """
 
     image: Image
@@ -34,6 +38,7 @@ class Definition:
     model: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
     hostname: str = hosting.PRIMARY
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

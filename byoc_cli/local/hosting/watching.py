@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from byoc_cli.engine.types import Engine
 from byoc_cli.errors import ByocError
@@ -24,7 +25,7 @@ from byoc_cli.project import Project
 
 _LOOK_SECONDS = 1.0
 _QUIET_SECONDS = 0.5
-_PATIENCE = 4  # looks that see another model each, before it is said that something is waited for
+PATIENCE = 4  # looks that see another model each, before it is said that something is waited for
 
 _File = tuple[str, int, int, int, int]
 
@@ -46,8 +47,28 @@ Sight = tuple[_Part, ...]
 """What an endpoint's containers are made of, as it looked at one moment."""
 
 
-class _ChangedAgain(Exception):
+class ChangedAgain(Exception):
     """What a new container was started for is old by now."""
+
+
+class Watched(Protocol):
+    """What may become another one; looked at every so many seconds, and quiet after so many without a change."""
+
+    every: float
+    quiet: float
+
+    @property
+    def seen(self) -> object:
+        """What is served."""
+
+    def look(self) -> object:
+        """See what there is now."""
+
+    def settle(self, pause: Callable[[], None], waiting: Callable[[], None]) -> str:
+        """Wait until it changes no more, and take it for what is served; says in words what is another."""
+
+    def renewed(self) -> EndpointRequest:
+        """Return the request for it."""
 
 
 class Watch:
@@ -55,6 +76,9 @@ class Watch:
 
     `given` is what --model says for each: "" for the last run's, None for no model.
     """
+
+    every = _LOOK_SECONDS
+    quiet = _QUIET_SECONDS
 
     def __init__(self, engine: Engine, project: Project, request: EndpointRequest, given: Sequence[str | None]) -> None:
         self._engine = engine
@@ -81,9 +105,13 @@ class Watch:
             if now == before:
                 break
             before = now
-            if looks == _PATIENCE:
+            if looks == PATIENCE:
                 waiting()
         return before
+
+    def settle(self, pause: Callable[[], None], waiting: Callable[[], None]) -> str:
+        """Wait until it changes no more, and take it for what is served; says in words what is another."""
+        return self.accept(self.settled(pause, waiting))
 
     def accept(self, sight: Sight) -> str:
         """Take it for what is served from now on; says in words what is another, "" where nothing is."""
@@ -126,41 +154,40 @@ def _file(path: str) -> Iterator[_File]:
         yield path, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
-def follow(live: Live, watch: Watch, progress: Progress) -> None:
+def follow(live: Live, watch: Watched, progress: Progress) -> None:
     """Serve until the container that answers ends; when the model or the image changes another one takes its place.
 
     Raises:
         EndpointFailed: it ended by itself.
 
     """
-    while not live.ended_within(_LOOK_SECONDS):
+    while not live.ended_within(watch.every):
         if watch.look() != watch.seen:
             _update(live, watch, progress)
     until_it_ends(live.members)
 
 
-def _update(live: Live, watch: Watch, progress: Progress) -> None:
-    settled = watch.settled(
-        lambda: live.pause(_QUIET_SECONDS),
-        lambda: progress.log("the model is being written: waiting until nothing of it changes any more"),
+def _update(live: Live, watch: Watched, progress: Progress) -> None:
+    changed = watch.settle(
+        lambda: live.pause(watch.quiet),
+        lambda: progress.log("it is still being written: waiting until nothing of it changes any more"),
     )
-    changed = watch.accept(settled)
     if not changed:
         return
     last_look = 0.0
 
     def check() -> None:
         nonlocal last_look
-        if time.monotonic() - last_look > _LOOK_SECONDS:
+        if time.monotonic() - last_look > watch.every:
             last_look = time.monotonic()
             if watch.look() != watch.seen:
-                raise _ChangedAgain
+                raise ChangedAgain
 
     try:
         request = watch.renewed()
         progress.log(f"the {changed} changed: starting a new container beside the one that answers")
         live.update(request, check)
-    except _ChangedAgain:
+    except ChangedAgain:
         progress.log("it changed again: the new container is given up")
     except ByocError as error:
         progress.warn(f"the {changed} changed, and the old container answers as before\n{error.message}", error.hint)

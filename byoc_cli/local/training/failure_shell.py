@@ -39,6 +39,8 @@ def failure_shell(engine: Engine, host: Host, attach: Attach, interrupts: Interr
     try:
         shell = shell_of(host.container)
         made.append(engine.create(_spec(host, shell)))
+        if host.source:
+            host.source.put(made[0])
         for network in host.networks:
             made[0].connect(network)
         progress.log(
@@ -60,6 +62,8 @@ def _spec(host: Host, shell: str) -> ContainerSpec:
         entrypoint=[shell],
         command=[],
         mounts=(),
+        ports={},
+        environment={**host.spec.environment, **(host.source.undisturbed if host.source else {})},
         volumes_from=host.container.id,
         terminal=True,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byoc_cli.contract import paths, training
 from byoc_cli.engine.types import Container, ContainerGone, ContainerSpec, Engine, EngineGone, FileStat, Mount
@@ -24,12 +25,15 @@ from byoc_cli.local.training.job import TrainingJob
 from byoc_cli.local.training.layout import lay_out, restore
 from byoc_cli.project import Project
 
+if TYPE_CHECKING:
+    from byoc_cli.local.dev.source import Source  # late: only `byoc dev` has one
+
 
 @dataclass
 class Host:
     """One host: `spec` is what its container was made of, if we made it; `mounted` what of this machine it shows.
 
-    `empty` is what `look` saw of what most jobs leave as it is.
+    `empty` is what `look` saw of what most jobs leave as it is; `source` what was put over the image's copy.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Host:
     networks: Sequence[str] = ()
     empty: Mapping[str, FileStat | None] = field(default_factory=dict)
     mounted: Sequence[Path] = ()
+    source: Source | None = None
 
     def gone(self) -> list[Path]:
         """What somebody removed meanwhile of what it shows."""
@@ -229,12 +234,14 @@ class _Maker:
             for network in more:
                 container.connect(network)
             lay_out(container, self._job, host, inputs)
+            if self._job.source:
+                self._job.source.put(container)
             for source in inputs.sources:
                 check_mount(container, source.read_only_mount, f"channel '{source.channel.name}'")
         except BaseException:
             container.remove()
             raise
-        return Host(host, container, spec, made, more)
+        return Host(host, container, spec, made, more, source=self._job.source)
 
     def _create(self, spec: ContainerSpec, network_is_there: Callable[[], object]) -> Container:
         try:
@@ -259,14 +266,16 @@ class _Maker:
         resources = job.resources_of(host)
         platform = training.environment(job.name, job.region, ACCOUNT, gpu=resources.gpus != "none")
         platform |= self._access.environment if self._access else {}
+        source = job.source
         return ContainerSpec(
             image=job.image.id,
             command=command,
             entrypoint=entrypoint,
             name=job.container_name(host),
             labels=self.labels(host),
-            environment=platform | dict(job.environment),
-            mounts=[*volumes, *channels],
+            environment=platform | dict(job.environment) | dict(source.environment(job.environment) if source else {}),
+            mounts=[*volumes, *channels, *(source.mounts if source else ())],
+            ports=source.ports if source else {},
             network=self._network,
             aliases=[host],
             # A host's own name is not algo-1 in the cloud (T-27, T-71).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byoc_cli.contract import channels, sdk_v3, training
 from byoc_cli.contract.platform_files import ChannelRequest, JobRequest
@@ -13,6 +14,9 @@ from byoc_cli.local.account import ACCOUNT
 from byoc_cli.local.channels import Channel
 from byoc_cli.local.credentials import Provider
 from byoc_cli.local.resources import Resources
+
+if TYPE_CHECKING:
+    from byoc_cli.local.dev.source import Source  # late: only `byoc dev` has one
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class TrainingJob:
     of all where there is one. `aws_credentials` is asked whenever a container wants some; without it there are none.
     `entry_script` is a file of the channel `code` that byoc's own drivers of SDK v3 run, "" for none (T-09).
     Without `platform_files` a host finds no file that no document names (T-21, T-22). `kind` is what its labels say.
+    `source` is put over the image's copy of it (`byoc dev train`).
     """
 
     name: str
@@ -48,6 +53,7 @@ class TrainingJob:
     platform_files: bool = True
     aws_credentials: Provider | None = None
     kind: str = "train"
+    source: Source | None = None
 
     @property
     def hosts(self) -> list[str]:

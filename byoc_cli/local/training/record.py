@@ -127,6 +127,7 @@ class Record:
             "ImageDigest": next((digest.partition("@")[2] for digest in job.image.digests), ""),
             "GitCommit": runs.git_commit(self.project.root),
             "Run": str(self.run.folder),
+            **({"Dev": {"Source": job.source.mappings()}} if job.source else {}),
         }
 
 

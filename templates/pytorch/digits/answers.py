@@ -51,12 +51,12 @@ class Model:
 def read_request(body: bytes, content_type: str) -> np.ndarray:
     """Return the pictures of a request, [n, 8, 8]; every mistake in it is a BadRequest that names it."""
     kind = content_type.partition(";")[0].strip().lower()
-    if kind in {"application/json", "application/x-www-form-urlencoded", ""}:  # curl says the second for what it sends
+    if kind == "application/json":
         values = _read_json(body)
     elif kind == "text/csv":
         values = _read_csv(body)
     else:
-        raise BadRequest(f"{kind} is not known: send application/json or text/csv", 415)
+        raise BadRequest(f"Content-Type {kind or 'none'} is not known: send application/json or text/csv", 415)
     if values.dtype.kind not in "iuf":
         raise BadRequest("a picture has numbers only")
     if values.shape[1:] not in {(SIDE, SIDE), (SIDE, SIDE, 1), (PIXELS,)} or not len(values):

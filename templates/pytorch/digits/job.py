@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import sys
 import traceback
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ class Settings:
 
 
 _LEAST = {"epochs": 1, "batch-size": 1, "learning-rate": 1e-9, "seed": 0}
+_TOO_MUCH = 1e9
 
 
 def read_settings() -> Settings:
@@ -58,8 +58,8 @@ def _number(name: str, text: object, kind: type) -> float:
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
         raise JobError(f"hyperparameter {name} is {digits!r}: it must be {wanted}") from None
-    if not math.isfinite(value) or value < _LEAST[name]:
-        raise JobError(f"hyperparameter {name} is {digits}: it must be at least {_LEAST[name]}")
+    if not _LEAST[name] <= value < _TOO_MUCH:  # which is not true of NaN either
+        raise JobError(f"hyperparameter {name} is {digits}: it must be {_LEAST[name]:g} or more, and less than 1e9")
     return value
 
 

@@ -38,10 +38,14 @@ def read_pictures(paths: list[Path]) -> Pictures:
             table = np.loadtxt(path, np.float32, delimiter=",", ndmin=2)
         except (OSError, ValueError) as error:
             raise JobError(f"{path} cannot be read as numbers with commas: {error}") from error
+        if not table.size:
+            continue  # it has no lines
         if table.shape[1] != 1 + PIXELS:
             raise JobError(f"{path} has {table.shape[1]} columns: a label and {PIXELS} grey values are expected")
         tables.append(table)
     rows = torch.from_numpy(np.concatenate(tables))
+    if not torch.isfinite(rows).all():
+        raise JobError(f"{paths[0].parent}: a value is not a finite number")
     labels = rows[:, 0].long()
     if not (rows[:, 0] == labels).all() or not ((labels >= 0) & (labels < CLASSES)).all():
         raise JobError(f"{paths[0].parent}: a label in the first column is not a whole number from 0 to {CLASSES - 1}")

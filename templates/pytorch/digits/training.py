@@ -208,6 +208,7 @@ def work() -> None:
     settings = job.read_settings()
     pictures = read_pictures(job.channel_files("training"))
     processes = Processes.join(device)
+    test = read_pictures(job.channel_files("test") if processes.rank == 0 else [])
     trainer = Trainer(settings, pictures, processes, device)
     trainer.resume()
     trainer.tell(f"{trainer.share.total} pictures to learn, {processes.count} processes on {device.type}")
@@ -215,7 +216,6 @@ def work() -> None:
     if processes.rank == 0:
         network.save({"network": trainer.network.state_dict()}, job.MODEL / network.FILE)
         print(f"model saved after step {trainer.step} of {trainer.last_step}", flush=True)
-        test = read_pictures(job.channel_files("test"))
         if len(test) and not stopped:
             evaluate(trainer.network.eval(), test, device)
     if processes.count > 1:

@@ -45,7 +45,8 @@ class Model:
         for part in torch.from_numpy(images).split(_AT_ONCE):
             with self._cores, torch.inference_mode():
                 answers.append(self._network(part.to(self._device)).softmax(1).cpu())
-        return torch.cat(answers).numpy()
+        probabilities: np.ndarray = torch.cat(answers).numpy()
+        return probabilities
 
 
 def read_request(body: bytes, content_type: str) -> np.ndarray:

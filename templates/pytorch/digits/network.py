@@ -53,4 +53,5 @@ def load(folder: Path, device: torch.device) -> Network:
     """Load the model from its folder. `weights_only`: a file from elsewhere cannot run code."""
     network = Network()
     network.load_state_dict(torch.load(folder / FILE, map_location=device, weights_only=True)["network"])
-    return network.to(device).eval()
+    network.to(device).eval()
+    return network

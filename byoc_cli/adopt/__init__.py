@@ -127,8 +127,9 @@ def _looked_into(proposal: Proposal, folder: Folder) -> tuple[Proposal, list[Mis
     file = proposal.root / proposal.dockerfile.value
     args = {name: found.value for name, found in proposal.args.items()}
     parsed = dockerfile.parse(reading.text(file), args)
-    architecture = (proposal.platform.value if proposal.platform else project.DEFAULT_PLATFORM).split("/")[1]
-    drawn = sketch.Sketch(stages.draw(parsed, proposal.root, file, args), architecture)
+    platform = proposal.platform.value if proposal.platform else project.DEFAULT_PLATFORM
+    architecture = platform.split("/")[1]
+    drawn = sketch.Sketch(stages.draw(parsed, proposal.root, file, platform, args), architecture)
     facts = describe(drawn, drawn.image, architecture)
     facts = replace(facts, toolkit=drawn.toolkit or ("" if drawn.base_is_plain else facts.toolkit))
     train, serve = (chain.of(drawn, facts, word) for word in sketch.COMMANDS)

@@ -11,6 +11,8 @@ from stat import S_ISDIR
 
 from docker.utils.build import PatternMatcher
 
+from byoc_cli.errors import ByocError
+
 ALWAYS_IGNORED = (".byoc", ".byoc/**")
 """Runs never enter a context: they would make each build larger than the last."""
 
@@ -24,6 +26,20 @@ class ContextReport:
     newest: float
     biggest: tuple[tuple[str, int], ...]
     unreadable: tuple[str, ...]
+
+    def refuse_unreadable(self, root: Path) -> None:
+        """Raise where a build could not read the context, which is `root`.
+
+        Raises:
+            ByocError: what may not be read.
+
+        """
+        if self.unreadable:
+            others = f" (and {len(self.unreadable) - 1} more)" if len(self.unreadable) > 1 else ""
+            raise ByocError(
+                f"the build context cannot be read\npermission denied: {root / self.unreadable[0]}{others}",
+                hint="change its permissions, or list it in .dockerignore",
+            )
 
 
 def ignore_patterns(root: Path, dockerfile: Path) -> list[str]:

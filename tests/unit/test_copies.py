@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from byoc_cli.engine import context, copies, dockerfile
-from byoc_cli.engine.copies import Placement
+from byoc_cli.engine.placement import Placement
 
 FILES = (
     "train",
@@ -106,6 +106,11 @@ SRC = {"/app/a.py": "src/a.py", "/app/b.txt": "src/b.txt", "/app/sub/c.py": "src
         ("COPY ../train /x", {"/x": "train"}),  # nothing lies above the context
         ("COPY <<EOF /x\ntrain\nEOF", {}),
         ("COPY --from=busybox /bin/sh /bin/sh", {}),
+        ("RUN mkdir -p /a /b/c && ls /d\nCOPY train /b\nCOPY serve /d", {"/b/train": "train", "/d": "serve"}),
+        # What comes later is not ours.
+        ("COPY train /x\nCOPY <<EOF /x\ntrain\nEOF", {}),
+        ("COPY train serve /x/\nCOPY --from=busybox /bin/train /x/", {"/x/serve": "serve"}),
+        ("COPY train /x\nADD https://example.com/train /x", {}),
     ],
 )
 def test_where_files_go(tmp_path: Path, lines: str, expected: dict[str, str]) -> None:
@@ -235,6 +240,52 @@ def test_build_arguments_win(tmp_path: Path) -> None:
     root, text = make(tmp_path), "ARG A=/one\nFROM base\nARG A\nARG B=/two\nCOPY train $A/\nCOPY serve $B/\n"
     assert places(read(root, text)) == {"/one/train": "train", "/two/serve": "serve"}
     assert places(read(root, text, args={"A": "/1", "B": "/2"})) == {"/1/train": "train", "/2/serve": "serve"}
+
+
+def test_what_else_is_to_be_known_of_the_stages(tmp_path: Path) -> None:
+    text = """ARG BASE=debian
+FROM golang AS tool
+COPY src /src
+RUN make
+FROM $BASE AS base
+ENV CODE=/code
+COPY nothing \\
+  train* $CODE/
+FROM base
+ARG TARGETARCH
+WORKDIR $CODE
+ADD data.tar.gz data
+ADD https://example.com/$TARGETARCH /opt/
+COPY <<EOF /etc/x
+EOF
+COPY --from=tool /src/a.py /out/tool /bin/
+COPY --from=tool /src /src
+"""
+    found = read(make(tmp_path), text, args=copies.platform_arguments("linux/arm64"))
+    assert (found.base, found.folder, found.environment) == ("debian", "/code", {"CODE": "/code"})
+    assert {place: (each.source, each.line) for place, each in found.files.items()} == {"/code/train": ("train", 7)}
+    assert found.absent == [("nothing", 7)]
+    assert {place: placed.source for place, placed in found.remade.items()} == {
+        "/bin/a.py": "src/a.py",
+        "/src/a.py": "src/a.py",
+        "/src/b.txt": "src/b.txt",
+        "/src/sub/c.py": "src/sub/c.py",
+    }
+    assert {"/code/data", "/opt/arm64", "/etc/x", "/bin/tool", "/src"} <= set(found.made)
+    assert [(line.word, line.line) for line, _ in found.lines][:4] == [
+        ("ENV", 6),
+        ("COPY", 7),
+        ("ARG", 10),
+        ("WORKDIR", 11),
+    ]
+    assert found.lines[3].values == {"CODE": "/code", "TARGETARCH": "arm64"}
+
+
+def test_folders_that_images_have(tmp_path: Path) -> None:
+    tree = context.Tree(make(tmp_path), tmp_path / "Dockerfile")
+    text = "FROM base\nCOPY train /usr/local/bin\nCOPY serve /opt/program\n"
+    found = copies.placement(dockerfile.parse(text), "", tree)
+    assert places(found) == {"/usr/local/bin/train": "train", "/opt/program": "serve"}
 
 
 # -- what a RUN uses ---------------------------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from byoc_cli.contract import paths
 from byoc_cli.engine import context, copies, dockerfile
-from byoc_cli.engine.copies import Placement
+from byoc_cli.engine.placement import Placement
 from byoc_cli.engine.types import Container, Engine, Image, Mount
 from byoc_cli.errors import UsageError
 from byoc_cli.local.dev.archive import packed
@@ -135,17 +135,11 @@ class Source:
         if file is None:
             return Placement({}, {})
         target = self.project.build.target
-        system, _, machine = self.project.platform.partition("/")
         found = copies.placement(
             file,
             target,
             self._tree,
-            args={
-                "TARGETPLATFORM": self.project.platform,
-                "TARGETOS": system,
-                "TARGETARCH": machine.partition("/")[0],
-                **self.project.build.args,
-            },
+            args={**copies.platform_arguments(self.project.platform), **self.project.build.args},
             environment=self.image.config.environment,
             folder=self._first_folder(file, target),
             is_folder=self._inside.is_folder,
@@ -157,7 +151,7 @@ class Source:
             if not paths.of_platform(place)
             and not any(place == each or place.startswith(f"{each}/") for each in hidden)
         }
-        return Placement(files, found.used, found.owned)
+        return replace(found, files=files)
 
     def _first_folder(self, file: dockerfile.Dockerfile, target: str) -> str:
         """WORKDIR of the base image: the built one's where no WORKDIR changes it, else the base's, if it is here."""

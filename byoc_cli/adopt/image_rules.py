@@ -13,7 +13,7 @@ from pathlib import Path
 
 from byoc_cli.adopt import chain
 from byoc_cli.adopt.proposal import Missing
-from byoc_cli.adopt.reading import Folder, some
+from byoc_cli.adopt.reading import Folder
 from byoc_cli.adopt.sketch import COMMANDS, Sketch
 from byoc_cli.adopt.source_rules import missing
 from byoc_cli.adopt.stages import words_of
@@ -22,6 +22,7 @@ from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.table import STEPS
 from byoc_cli.contract import hosting
 from byoc_cli.engine import context
+from byoc_cli.errors import some
 
 _JUDGED = ("T-01", "T-06", "T-07", "T-29", "T-60", "H-01", "I-06", "I-08", "I-12", "I-14")
 # Where in the Dockerfile a rule's evidence stands.

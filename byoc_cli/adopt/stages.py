@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from byoc_cli.check.static.programs import DEFAULT_PATH
 from byoc_cli.engine import context, copies
 from byoc_cli.engine.copy_words import words_of as copied_words
 from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs
 from byoc_cli.engine.placement import Placed, Placement, Read
-from byoc_cli.engine.types import ImageConfig
+from byoc_cli.engine.types import DEFAULT_PATH, ImageConfig
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from byoc_cli.check.training import causes
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.good import good
 from byoc_cli.contract import cloud_words, paths
+from byoc_cli.errors import some
 
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
@@ -178,8 +179,7 @@ def model(facts: TrainingFacts) -> Verdict:
     """A job that completes without one is of no use."""
     ran = facts.ran
     if ran.model:
-        more = f" and {len(ran.model) - 3} more" if len(ran.model) > 3 else ""
-        return passed(", ".join(ran.model[:3]) + more)
+        return passed(some(ran.model))
     if not ran.completed:
         return _without_fault(facts, "")
     if _ended_with_0(facts).result == "fail":

@@ -20,7 +20,7 @@ from byoc_cli.contract import paths
 from byoc_cli.engine import context, copies, dockerfile
 from byoc_cli.engine.placement import Placement
 from byoc_cli.engine.types import Container, Engine, Image, Mount
-from byoc_cli.errors import UsageError
+from byoc_cli.errors import UsageError, some
 from byoc_cli.local.dev.archive import packed
 from byoc_cli.local.dev.debugger import OFF, Debugger
 from byoc_cli.local.dev.inside import Inside
@@ -234,7 +234,7 @@ class Source:
         for source, target in self.mappings().items():
             named = posixpath.basename(source) == posixpath.basename(target) and (self.project.root / source).is_file()
             places.setdefault(posixpath.dirname(target) if named else target, []).append(source)
-        return "; ".join(f"{listed(names)} at {target}" for target, names in places.items())
+        return "; ".join(f"{some(names, 4)} at {target}" for target, names in places.items())
 
     def names(self, files: Iterable[File]) -> set[str]:
         """Name files relative to the project."""
@@ -243,12 +243,6 @@ class Source:
     def not_built(self) -> list[str]:
         """Name what of the build's own files is newer than the image."""
         return sorted(self.names(file for file in self.seen.build if file[-1] / 1e9 > self.image.tagged))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Name the first of many."""
-    most = 4
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _below(mount: Mount) -> Iterator[tuple[str, Path]]:

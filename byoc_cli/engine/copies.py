@@ -10,10 +10,9 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Protocol
 
-from byoc_cli.engine.copy_words import Words, matches, words_of
+from byoc_cli.engine.copy_words import Words, matches, matches_name, words_of
 from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs, sources_of
 from byoc_cli.engine.placement import Placed, Placement, Read
 from byoc_cli.engine.steps import Use, shortened, uses
@@ -37,6 +36,9 @@ class Context(Protocol):
 
     def entries(self, folder: str) -> Iterable[str]:
         """Give the names of what lies in a folder itself."""
+
+    def followed(self, path: str) -> str:
+        """Follow the links on the way to a folder that COPY names; any other path stays as it is."""
 
 
 @dataclass
@@ -247,7 +249,7 @@ class _Reader:
         path = posixpath.normpath("/" + source.replace("/./", "/")).lstrip("/")
         if not _MAGIC.search(path):
             if self._context.kind(path):
-                return [path]
+                return [self._context.followed(path)]
             state.absent.append((source, line.line))
             return []
         found = [""]
@@ -257,9 +259,9 @@ class _Reader:
                 for folder in found
                 if self._context.kind(folder) == "folder"
                 for name in sorted(self._context.entries(folder))
-                if fnmatchcase(name, part)
+                if matches_name(name, part)
             ]
-        return found
+        return [self._context.followed(each) for each in found]
 
     def _pass_on(self, state: _State, words: Words, line: Instruction, index: int) -> None:
         """Take over what another stage has copied; where a RUN came after, it may have made something else of it."""

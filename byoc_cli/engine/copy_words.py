@@ -54,4 +54,9 @@ def _unquoted(word: str) -> str:
 def matches(path: str, pattern: str) -> bool:
     """Match part by part: `*` stops at a slash."""
     parts, patterns = path.split("/"), pattern.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+    return len(parts) == len(patterns) and all(map(matches_name, parts, patterns))
+
+
+def matches_name(name: str, pattern: str) -> bool:
+    """Match one part; Go's `[^a]` is Python's `[!a]`."""
+    return fnmatchcase(name, pattern.replace("[^", "[!"))

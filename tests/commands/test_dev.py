@@ -169,6 +169,12 @@ def test_no_image_and_no_dockerfile(byoc: Byoc, engine: FakeEngine, project: Pat
     assert ran.stderr == "error: there is no image 'my-model:latest' here\n\nhint: byoc build\n"
 
 
+def test_a_model_that_is_not_there_is_refused_before_the_build(byoc: Byoc, engine: FakeEngine, source: Path) -> None:
+    ran = byoc("dev", "serve", "--model", "nowhere")
+    assert (ran.code, "it is built first" in ran.stderr) == (2, False)
+    assert "error: there is no model at 'nowhere'" in ran.stderr
+
+
 def test_an_endpoint_that_is_stopped(byoc: Byoc, image: FakeEngine) -> None:
     def interrupt() -> None:
         deadline = time.monotonic() + 60

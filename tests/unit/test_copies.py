@@ -125,6 +125,12 @@ def test_the_whole_context_without_what_is_ignored(tmp_path: Path) -> None:
     assert found == {f"/app/{name}": name for name in (".dockerignore", "Dockerfile", "data/sample.csv", "train")}
 
 
+def test_an_ignore_file_that_ignores_itself(tmp_path: Path) -> None:
+    make(tmp_path, ["train", "Dockerfile"])
+    (tmp_path / ".dockerignore").write_text("*\n!train\n")
+    assert places(read(tmp_path, "FROM base\nCOPY . /\n")) == {"/train": "train"}
+
+
 def test_a_file_that_is_ignored_is_not_there(tmp_path: Path) -> None:
     make(tmp_path, ["train", "secret"])
     (tmp_path / ".dockerignore").write_text("secret\n")
@@ -161,6 +167,21 @@ def test_modes_and_links(tmp_path: Path) -> None:
     ).files
     assert (found["/a"].mode, found["/b"].mode, found["/c/real"].mode) == (0o755, None, None)
     assert (found["/c/link"].direct, found["/c/named"].direct) == (False, True)
+
+
+def test_a_link_to_a_folder_that_copy_names_is_the_folder(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "link").symlink_to("src")
+    (tmp_path / "away").symlink_to("/")
+    text = "FROM base\nCOPY link /app\nCOPY lin* /w/\nCOPY link/sub /s\nCOPY away /a\nCOPY . /all\n"
+    found = places(read(tmp_path, text))
+    assert SRC.items() <= found.items()
+    assert (found["/w/a.py"], found["/s/c.py"]) == ("src/a.py", "src/sub/c.py")
+    assert (found["/all/link"], found["/a"]) == ("link", "away")
+
+
+def test_patterns_are_go_s(tmp_path: Path) -> None:
+    assert places(read(make(tmp_path), "FROM base\nCOPY [^a-ru-z]e*e /x/\n")) == {"/x/serve": "serve"}
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,18 @@ def test_another_image_has_its_own_dockerfile(engine: FakeEngine, root: Path) ->
         assert watch.renewed().containers[0].image.id == source.image.id
 
 
+def test_a_dockerfile_that_is_half_written_when_another_image_is_there(engine: FakeEngine, root: Path) -> None:
+    with watching(engine, root) as (watch, _):
+        (root / "Dockerfile").write_text("")
+        engine.add_image("my-model:latest")
+        assert settle(watch) == "image"
+        (root / "Dockerfile").write_text("FROM base\nCOPY train /other/\n")
+        assert settle(watch) == ""
+        source = watch.renewed().containers[0].source
+        assert source
+        assert set(source.placement.files) == {"/other/train"}
+
+
 def test_an_event_says_when_to_look(engine: FakeEngine, root: Path) -> None:
     with watching(engine, root) as (watch, _):
         watch.look()

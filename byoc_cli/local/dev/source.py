@@ -93,14 +93,19 @@ class Source:
         return path
 
     def use(self, image: Image) -> None:
-        """Go by an image, and by the Dockerfile as it is now."""
-        self.image = image
-        self._inside = Inside(self.engine, self.project, image)
+        """Go by an image, and by the Dockerfile as it is now.
+
+        Raises:
+            ByocError: the Dockerfile has no FROM; all is as it was.
+
+        """
         file = self.project.dockerfile
-        self._dockerfile = None
+        parsed = None
         if file.is_file():
             text = file.read_text("utf-8-sig", errors="replace")
-            self._dockerfile = dockerfile.parse(text, self.project.build.args)
+            parsed = dockerfile.parse(text, self.project.build.args)
+        self.image, self._dockerfile = image, parsed
+        self._inside = Inside(self.engine, self.project, image)
 
     # -- what there is ------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 
-from byoc_cli.errors import some
+from byoc_cli.errors import ByocError, some
 from byoc_cli.local.dev.events import Events
 from byoc_cli.local.dev.source import Sight, Source
 from byoc_cli.local.hosting.request import EndpointRequest
@@ -62,7 +62,10 @@ class SourceWatch:
         source = self._source
         if id_ == source.image.id or not (image := source.engine.image(id_)):
             return False
-        source.use(image)
+        try:
+            source.use(image)
+        except ByocError:  # it is half written: its end is a change, too
+            return False
         return True
 
     def _changed(self, old: Sight, new: Sight) -> str:

@@ -38,11 +38,15 @@ _NOT_FOR_AN_IMAGE = (".git", ".env", ".venv", "venv", "node_modules", "data", "l
 
 def judge(sketch: Sketch, facts: ImageFacts, dockerfile: Path, folder: Folder) -> Iterator[Missing]:
     """Judge the rules, each with the line of the Dockerfile or the file that it is about."""
+    names = {posixpath.basename(source) for source, _ in sketch.stage.absent}
+    absent = {id_ for id_, word in zip(("T-01", "H-01"), COMMANDS, strict=True) if word in names}  # COPY is the cause
     for step in STEPS:
         for rule in step.rules if step.name == "static" else ():
             verdict = (
                 rule.judge(sketch.with_folders(facts) if rule.id == "I-06" else facts) if rule.id in _JUDGED else None
             )
+            if rule.id in absent:
+                continue
             if verdict and verdict.result in {"fail", "warn"}:
                 if rule.id == "H-01" and (fix := _by_command(sketch, facts)):
                     verdict = replace(verdict, fix=fix)

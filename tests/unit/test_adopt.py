@@ -189,6 +189,12 @@ def test_a_dockerfile_is_judged_by_the_rules_of_check(dockerfile: str, ids: list
     assert [each.id for each in adopt(made).missing] == ids
 
 
+def test_a_program_that_copy_does_not_find_is_one_finding(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    (made / "train").unlink()
+    assert missing(adopt(made)) == [("", "Dockerfile:2")]
+
+
 def test_findings_point_at_the_line_of_the_dockerfile(tmp_path: Path) -> None:
     text = DOCKERFILE + "# a comment\nUSER \\\n  1000\nVOLUME /opt/ml/model\nCOPY train /opt/ml/model/weights\n"
     assert missing(adopt(folder(tmp_path, Dockerfile=text))) == [

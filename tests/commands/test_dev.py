@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -144,6 +145,14 @@ def test_what_is_refused(byoc: Byoc, image: FakeEngine, words: list[str], code: 
     assert ran.code == code
     assert said in ran.stderr
     assert image.empty
+
+
+def test_a_debugger_s_port_that_is_taken(byoc: Byoc, image: FakeEngine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        ran = byoc("dev", "train", "--debug-port", str(taken.getsockname()[1]))
+    assert (ran.code, "hint: choose another one with --debug-port\n" in ran.stderr) == (3, True)
 
 
 def test_no_python_in_the_image(byoc: Byoc, engine: FakeEngine, source: Path) -> None:

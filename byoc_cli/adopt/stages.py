@@ -11,7 +11,7 @@ from pathlib import Path
 
 from byoc_cli.engine import context, copies
 from byoc_cli.engine.copy_words import words_of as copied_words
-from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs
+from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs, platform_arguments
 from byoc_cli.engine.placement import Placed, Placement, Read
 from byoc_cli.engine.types import DEFAULT_PATH, ImageConfig
 
@@ -57,7 +57,7 @@ def draw(file: Dockerfile, root: Path, dockerfile: Path, platform: str, args: Ma
         file,
         "",
         context.Tree(root, dockerfile),
-        args={**copies.platform_arguments(platform), **args},
+        args={**platform_arguments(platform), **args},
         environment={"PATH": DEFAULT_PATH},
     )
     config, labels = _configuration(found)

@@ -14,15 +14,12 @@ from typing import Protocol
 
 from byoc_cli.engine.copy_words import Words, matches, matches_name, words_of
 from byoc_cli.engine.dockerfile import Dockerfile, Instruction, expand, pairs, sources_of
-from byoc_cli.engine.placement import Placed, Placement, Read
+from byoc_cli.engine.placement import Placed, Placement, Read, usual_folder
 from byoc_cli.engine.steps import Use, shortened, uses
 
 _ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|tar\.bz2|tbz2?|tar\.xz|txz|tar\.zst)$", re.IGNORECASE)
 _REMOTE = re.compile(r"^(https?://|git@|git://|ssh://)")
 _MAGIC = re.compile(r"[*?\[]")
-_USUAL_FOLDER = re.compile(
-    r"/(usr/)?(local/)?(bin|sbin|lib|share|src)|/usr(/local)?|/(boot|etc|home|media|mnt|opt|root|srv|tmp|var(/lib|/log)?)"
-)
 
 
 class Context(Protocol):
@@ -91,17 +88,6 @@ class _State:
             self.made.append(place)
         else:
             (self.remade if remade else self.files)[place] = placed
-
-
-def usual_folder(path: str) -> bool:
-    """Whether images have such a folder: where the image itself cannot be asked."""
-    return bool(_USUAL_FOLDER.fullmatch(path))
-
-
-def platform_arguments(platform: str) -> dict[str, str]:
-    """Return the build arguments that a platform brings."""
-    system, _, machine = platform.partition("/")
-    return {"TARGETPLATFORM": platform, "TARGETOS": system, "TARGETARCH": machine.partition("/")[0]}
 
 
 def placement(

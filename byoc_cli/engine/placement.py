@@ -10,6 +10,10 @@ from typing import NamedTuple
 from byoc_cli.engine.dockerfile import Instruction
 from byoc_cli.engine.steps import Use
 
+_USUAL_FOLDER = re.compile(
+    r"/(usr/)?(local/)?(bin|sbin|lib|share|src)|/usr(/local)?|/(boot|etc|home|media|mnt|opt|root|srv|tmp|var(/lib|/log)?)"
+)
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -72,3 +76,8 @@ class Placement:
     def copied(self) -> dict[str, Placed]:
         """All files of the context that are there, `remade` or not."""
         return {**self.remade, **self.files}
+
+
+def usual_folder(path: str) -> bool:
+    """Whether images have such a folder: where the image itself cannot be asked."""
+    return bool(_USUAL_FOLDER.fullmatch(path))

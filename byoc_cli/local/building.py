@@ -71,7 +71,7 @@ def build_project(
     target = options.target or project.build.target
     args = {**project.build.args, **options.args}
     platform = options.platform or project.platform
-    _look(project, file, target, {**copies.platform_arguments(platform), **args}, progress)
+    _look(project, file, target, {**dockerfile.platform_arguments(platform), **args}, progress)
     builder = builders.find()
     args |= _substitute_base(engine, project, file, target, options, progress)
     bases = dockerfile.parse(_text(project), args).bases(target)

@@ -282,7 +282,7 @@ EOF
 COPY --from=tool /src/a.py /out/tool /bin/
 COPY --from=tool /src /src
 """
-    found = read(make(tmp_path), text, args=copies.platform_arguments("linux/arm64"))
+    found = read(make(tmp_path), text, args=dockerfile.platform_arguments("linux/arm64"))
     assert (found.base, found.folder, found.environment) == ("debian", "/code", {"CODE": "/code"})
     assert {place: (each.source, each.line) for place, each in found.files.items()} == {"/code/train": ("train", 7)}
     assert found.absent == [("nothing", 7)]

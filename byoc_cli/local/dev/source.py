@@ -144,7 +144,7 @@ class Source:
             file,
             target,
             self._tree,
-            args={**copies.platform_arguments(self.project.platform), **self.project.build.args},
+            args={**dockerfile.platform_arguments(self.project.platform), **self.project.build.args},
             environment=self.image.config.environment,
             folder=self._first_folder(file, target),
             is_folder=self._inside.is_folder,

@@ -226,7 +226,7 @@ class _Reader:
             yield "", path
             return
         for each in self._context.below(path):
-            yield posixpath.relpath(each, path or "."), each
+            yield each.removeprefix(f"{path}/" if path else ""), each
 
     def _found(self, state: _State, source: str, line: Instruction) -> list[str]:
         """Find what a source names: nothing where it is remote or written there, is not there, or is excluded."""
@@ -265,7 +265,7 @@ class _Reader:
                 inside = place.startswith(path.rstrip("/") + "/")
                 if not (inside or matches(place, path)):
                     continue
-                below = posixpath.relpath(place, path) if inside else ""
+                below = place.removeprefix(path.rstrip("/") + "/") if inside else ""
                 if not below and (folder or _MAGIC.search(path) or self._holds(state, into)):
                     below = posixpath.basename(place)
                 remade = place in theirs.remade or placed.after != theirs.runs

@@ -20,6 +20,8 @@ class Words:
     def excluded(self, relative: str) -> bool:
         """Whether --exclude leaves a file out."""
         patterns = [pattern for pattern in self.flags.get("exclude", "").split("\n") if pattern]
+        if not patterns:
+            return False
         parts = relative.split("/")
         heads = ["/".join(parts[: end + 1]) for end in range(len(parts))]
         return any(matches(head, pattern.removeprefix("**/")) for pattern in patterns for head in heads) or any(

@@ -266,6 +266,9 @@ class Container(Protocol):
     def pid(self) -> int:
         """Return its first process's number on the engine's machine, 0 where it does not run."""
 
+    def free_cpus(self) -> None:
+        """Take back the limit that `cpus` set; it may be gone already."""
+
     def cpu_seconds(self) -> float:
         """Return the time that all its processes have had of a CPU so far."""
 

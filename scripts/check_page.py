@@ -47,16 +47,18 @@ what there is.
 The data and the hyperparameters are the project's, with `--channel` and `--hyperparam` as in `byoc local-train`.
 Without any channel the image gets one, `training`, with a small CSV file of numbers, a label first and no header, and
 no hyperparameters, but for those that its source names where it fails for want of them. A failure on that is no
-finding, unless its cause is known: then rules are skipped, and ask for `--channel`. Choose a short run (`--hyperparam
+finding, unless its cause is known: then rules are skipped, and ask for `--channel`. What says that it does not know the
+word `train`, or answers `/ping` when it is started with it, does not train. Choose a short run (`--hyperparam
 epochs=1`): each step waits `--timeout`, 60 s by default, and of what still trains then most rules are skipped.
 
 - `train-good`: without a network, on data that it cannot write to; where that fails, once more with a network and
-  writable data. So T-74 and T-59 are known, and most of the others.
-- `train-strings`: with the hyperparameters that the source of `train` names (`.get("epochs", 10)`), where none are
-  given: T-12.
+  writable data, and before that, where its words tell nothing, with writable data alone. So T-74 and T-59 are known, and
+  most of the others.
+- `train-strings`: with the hyperparameters that the source of `train`, and of the modules beside and below it, names
+  (`.get("epochs", 10)`, a dictionary or a dataclass of defaults), where none are given: T-12.
 - `train-bad`: with a `hyperparameters.json` that is no JSON; where that is all the same to it, with data that nobody
   can read: T-31, T-32, T-34. Exit code 0 is a finding only after a failure file or an exception, or without a model where
-  the good run left one.
+  the good run left one; with a model, a traceback after which it does not go on is a warning.
 - `train-stop`: SIGTERM in the middle: T-40, T-41, T-52; a next run with its checkpoints that counts its epochs from the
   first again, and says nothing of going on, is a warning. A training of less than 3 s is made longer, by more epochs if
   its source names them, else by little CPU time. What PID 1 does with SIGTERM is read in /proc, where the engine is on
@@ -69,8 +71,9 @@ the end, and `byoc clean` removes what a killed byoc left.
 
 ## How it serves
 
-The model is the one that `train-good` made, as root's and read-only, else the folder is empty: what does not become ready
-then, and may need a model, is skipped. It is asked at its own address, so an engine elsewhere shows less.
+The model is the one that `train-good` made, or that of `--model` (a folder or a model.tar.gz; with `--only serve` nothing
+trains then), as root's and read-only; else the folder is empty: what does not become ready then, and may need a model, is
+skipped. It is asked at its own address, so an engine elsewhere shows less.
 
 | run | with | shows |
 |---|---|---|
@@ -80,15 +83,26 @@ then, and may need a model, is skipped. It is asked at its own address, so an en
 | `serve-serverless` | any user, little memory (`--serverless MB`) | H-65 |
 
 - A start ends early when it is clear how: it listens on 127.0.0.1 only (read from the container's /proc/net/tcp), on
-  another port, answers `/ping` 200 but after 2 s, or goes on saying no and has nothing to do. Else it has `--timeout`.
+  another port, answers `/ping` 200 but after 2 s, or goes on saying no (but 503) and has nothing to do. Else it has
+  `--timeout`.
 - The request is `--sample FILE`, made into a body as `byoc predict` does it. Without one the first of some usual requests
   that is answered 2xx is taken: a picture as `[predict]` has it, rows of the channels, numbers as CSV and JSON, a
   sentence. Where none is, rules that need one are skipped; a sample of yours that is refused is a failure (H-15).
 - Under load: `/ping` beside a request, beside one whose last byte is held back, and beside eight at once. A server that
   does one thing at a time is a warning, but for one whose requests are known to be short.
-- A body of 6 MB is the sample with blanks or zeros behind it. Too large is a failure; a warning if 4 MB are taken.
+- A body of 6 MB is the sample with blanks in it (JSON), or with blanks or zeros behind it. Too large is a failure, and
+  so is another answer than 2xx to such JSON; a warning if 4 MB are taken.
+- Bad requests are JSON that breaks off, what is not of its content type, and an empty body (which may be answered 2xx).
 - The stop comes while a request is on its way. A program that has no handler of SIGTERM is a warning, as many samples are
-  so; one that ignores it, or that has not ended 30 s later, is a failure.
+  so; one that ignores it, or that has not ended 30 s later, is a failure. Where the request may have kept it, as its last
+  byte came after SIGTERM, it is started and stopped once more without one.
+
+## What no check sees
+
+- that an answer or a model is wrong: `"32" * 2` for a number, defaults in the place of a model that is not found;
+- what comes after more requests, more time or more data than a check has, or only with a GPU or on more than two hosts;
+- a time-out of the server's own (gunicorn's 30 s) that no request reached;
+- host names that are taken for granted (`algo-1`), a swallowed error that is not printed, a driver under a name of its own.
 
 ## In CI
 

@@ -352,6 +352,9 @@ class FakeContainer:
     def pid(self) -> int:
         return 0
 
+    def free_cpus(self) -> None:
+        pass  # a fake's program has no CPU to wait for
+
     def cpu_seconds(self) -> float:
         return 0.0
 

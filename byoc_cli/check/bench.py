@@ -35,6 +35,7 @@ class Registry:
 class Order:
     """What is to be checked, and what the user said about it.
 
+    `model` is what is served in the place of what the training makes: a folder or an archive, None without one.
     `training` is the job that the user would start, None for one without hyperparameters, on a small channel of ours;
     `no_training` is why that cannot be, "" where it can. `sample` is a request that /invocations takes; `serverless`
     is the memory in MB, and `timeout` how long a step waits for the image, in seconds.
@@ -46,6 +47,7 @@ class Order:
     registry: Registry | None = None
     training: TrainingJob | None = None
     no_training: str = ""
+    model: Path | None = None
     sample: Payload | None = None
     serverless: int = 2048
     timeout: float = 60.0

@@ -23,7 +23,8 @@ EXAMPLES = """
   byoc check
   byoc check my-model:v2 --only serve --skip T-09
   byoc check --channel training=./data --hyperparam epochs=1 --two-hosts
-  byoc check --sample cat.png --serverless 2048
+  byoc check --only serve --model ./model.tar.gz --sample cat.png
+  byoc check --serverless 2048
   byoc check --strict --junit check.xml --html check.html
   byoc check --registry --region us-west-2
   byoc check --list
@@ -53,6 +54,14 @@ def check(
         typer.Option(
             metavar="FILE",
             help="A request that /invocations takes, as for predict; - is standard input.",
+            show_default=False,
+        ),
+    ] = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="A folder or a model.tar.gz that it serves; what its training makes without it.",
             show_default=False,
         ),
     ] = "",
@@ -94,9 +103,10 @@ def check(
     its hyperparameters, as `byoc local-train` does, but without a network first; without any channel it gets a small
     CSV file as the channel `training`.
 
-    Then it lets it serve the model that it made: asks /ping and /invocations, eight at once, with 6 MB, with nonsense,
-    and stops it with a request on its way; on another port; and as its labels say. What it sends is --sample, else what
-    the project file names ([predict] sample), else the first of some usual requests that the container takes.
+    Then it lets it serve the model that it made, or that of --model: asks /ping and /invocations, eight at once, with
+    6 MB, with nonsense, and stops it with a request on its way; on another port; and as its labels say. What it sends
+    is --sample, else what the project file names ([predict] sample), else the first of some usual requests that the
+    container takes.
 
     A broken MUST fails, a broken SHOULD warns; what could not be tried is skipped, with the reason. Each finding says
     what was seen, what the cloud would say, what to do, and where the rule stands. Ends with 1 if a MUST is broken;
@@ -112,6 +122,7 @@ def check(
     from byoc_cli.check.runner import check as run
     from byoc_cli.check.table import STEPS
     from byoc_cli.console import check_view
+    from byoc_cli.local.hosting import model_of
 
     words = {"registry": registry, "train-hosts": two_hosts, "serve-serverless": serverless is not None}
     steps = [name for name, wanted in words.items() if wanted or list_rules]
@@ -135,14 +146,26 @@ def check(
     seconds = train_options.seconds(timeout, "--timeout") or 0
     megabytes = _serverless(serverless)
     stdin = stdin_bytes() if sample == "-" else b""
+    served = model_of(project, model) if model else None
     sample = sample or payload.sample(project)
     request = payload.load(sample, project.predict, stdin=stdin) if sample else None
     wanted = check_training.asked(session, project, session.reference(image, project), channel, hyperparam)
     place = _registry(project, image, region, profile, wanted=any(rule.step.name == "registry" for rule in rules))
     reference, found = session.image(image, project)
-    if any({rule.step.group, *rule.step.needs} & _TRAIN for rule in rules):
+    if any({rule.step.group, *(() if model else rule.step.needs)} & _TRAIN for rule in rules):
         wanted = check_training.with_data(session, wanted, channel)
-    order = Order(project, reference, found, place, wanted.job, wanted.reason, request, megabytes, timeout=seconds)
+    order = Order(
+        project,
+        reference,
+        found,
+        place,
+        wanted.job,
+        wanted.reason,
+        served,
+        request,
+        megabytes,
+        timeout=seconds,
+    )
     with check_view.CheckView(session.console) as view:
         findings = run(STEPS, rules, Benches(order, session.doors.connect), view)
     _write(reference, findings, junit, html, strict=strict)

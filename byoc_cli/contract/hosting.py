@@ -39,6 +39,7 @@ SERVERLESS_MAX_PAYLOAD_BYTES = 4 * 1024 * 1024  # H-21
 SERVERLESS_MAX_IMAGE_BYTES = 10 * 1024**3
 
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"  # H-16
+MAX_CUSTOM_ATTRIBUTES = 1024  # H-16: characters
 TARGET_MODEL_HEADER = "X-Amzn-SageMaker-Target-Model"
 TARGET_CONTAINER_HEADER = "X-Amzn-SageMaker-Target-Container-Hostname"
 

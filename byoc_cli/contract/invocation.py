@@ -57,7 +57,7 @@ RESPONSE_HEADERS = (
 )
 
 _LIMITS = (
-    (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", 1024),
+    (hosting.CUSTOM_ATTRIBUTES_HEADER, "customAttributes", hosting.MAX_CUSTOM_ATTRIBUTES),
     (INFERENCE_ID_HEADER, "inferenceId", 64),
     (hosting.TARGET_MODEL_HEADER, "targetModel", 1024),
     (hosting.TARGET_CONTAINER_HEADER, "targetContainerHostname", 63),

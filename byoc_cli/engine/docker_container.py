@@ -179,6 +179,10 @@ class DockerContainer:
         with faults.translated():
             return int(self.api.inspect_container(self.id)["State"].get("Pid") or 0)
 
+    def free_cpus(self) -> None:
+        with faults.translated(), suppress(docker.errors.NotFound):
+            self.api.update_container(self.id, cpu_quota=-1)
+
     def cpu_seconds(self) -> float:
         with faults.translated():
             stats: Any = self.api.stats(self.id, stream=False, one_shot=True)

@@ -30,6 +30,7 @@ from byoc_cli.engine.types import (
 )
 from byoc_cli.errors import ByocError
 
+_CPU_PERIOD = 100_000  # µs, the kernel's own
 _REGISTRY_SECONDS = 8.0  # long enough for a slow registry, short enough for a firewall that drops packets
 
 
@@ -218,7 +219,8 @@ class DockerEngine:
             mem_limit=spec.memory or None,
             memswap_limit=spec.memory or None,  # of memory and swap together: no swap
             shm_size=spec.shm_size or None,
-            nano_cpus=int(spec.cpus * 1e9) or None,
+            cpu_period=_CPU_PERIOD if spec.cpus else None,  # not NanoCpus: docker-py cannot take that back
+            cpu_quota=int(spec.cpus * _CPU_PERIOD) or None,
             pids_limit=spec.pids or None,
             volumes_from=[spec.volumes_from] if spec.volumes_from else None,
         )

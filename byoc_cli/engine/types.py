@@ -108,6 +108,10 @@ class FileStat:
         return not self.is_folder and bool(self.mode & 0o111)
 
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The engine's PATH for an image that has none."""
+
+
 @dataclass(frozen=True)
 class ImageConfig:
     """What an image says of how it is run, to the letter; `user` may have a group ("1000:0")."""
@@ -261,6 +265,9 @@ class Container(Protocol):
 
     def pid(self) -> int:
         """Return its first process's number on the engine's machine, 0 where it does not run."""
+
+    def free_cpus(self) -> None:
+        """Take back the limit that `cpus` set; it may be gone already."""
 
     def cpu_seconds(self) -> float:
         """Return the time that all its processes have had of a CPU so far."""

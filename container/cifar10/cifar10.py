@@ -96,9 +96,7 @@ def run(folders: Folders, settings: Hyperparameters, stop: StopRequest, hosts: H
         )
         batches = input_pipeline.training_batches(data.train, share, settings.seed + trainer.step, data.part)
         train(trainer, batches, checkpoints, stop)
-        if trainer.step == 0:
-            print(_NO_MODEL, flush=True)
-        elif hosts.is_chief:
+        if hosts.is_chief:
             version = export_saved_model(trainer.model, folders.model / MODEL_NAME)
             print(f"model exported to {version}", flush=True)
             if data.evaluation and not stop:
@@ -122,7 +120,8 @@ def train(trainer: Trainer, batches: Iterator[Any], checkpoints: CheckpointFolde
         if checkpoints:
             print(line, flush=True)
 
-    while trainer.step < settings.train_steps and not trainer.any_host(stop):
+    # One step at least: a job that is stopped has a model all the same (T-41).
+    while trainer.step < settings.train_steps and not (trainer.step and trainer.any_host(stop)):
         trainer.take_step(next(batches))
         last = trainer.step == settings.train_steps
         if last or trainer.step % settings.log_steps == 0:

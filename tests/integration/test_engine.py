@@ -88,8 +88,14 @@ class TestDockerEngine(EngineContract):
     def test_limits_of_cpu_time_and_of_processes(
         self, make: Callable[..., Container], docker_client: docker.DockerClient
     ) -> None:
-        config = docker_client.api.inspect_container(make("talk", cpus=0.5, pids=100).id)["HostConfig"]
-        assert (config["NanoCpus"], config["PidsLimit"]) == (500_000_000, 100)
+        container = make("polite", cpus=0.5, pids=100)
+        config = docker_client.api.inspect_container(container.id)["HostConfig"]
+        assert (config["CpuQuota"] / config["CpuPeriod"], config["PidsLimit"]) == (0.5, 100)
+        container.start()
+        container.free_cpus()
+        assert docker_client.api.inspect_container(container.id)["HostConfig"]["CpuQuota"] == -1
+        container.remove()
+        container.free_cpus()  # it may be gone
 
     def test_what_it_changed_and_its_first_process(self, make: Callable[..., Container]) -> None:
         container = make("polite")

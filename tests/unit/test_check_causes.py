@@ -6,13 +6,16 @@ import pytest
 
 from byoc_cli.check.training.causes import (
     CHANNEL,
+    ELSEWHERE,
     GPU,
     ITSELF,
     Cause,
     cause,
     complaint,
     missing_variable,
+    nothing_to_do,
     of_what_was_not_given,
+    refusal,
 )
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.sources import longer, named
@@ -58,6 +61,15 @@ def found(log: str, *, strings: bool = False, code: int = 1, failure: str | None
         (GPU, "RuntimeError: No CUDA GPUs are available"),
         (ITSELF, "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory"),
         ("T-11", "KeyError: 'ContentType'"),
+        ("T-11", "KeyError: 'currentHost'"),
+        ("T-11", "KeyError: 'S3Uri'"),
+        ("T-11", "ValueError: 'ip-10-0-119-27.ec2.internal' is not in list"),
+        ("T-11", "OSError: no interface with this name"),
+        ("T-11", 'Device "eth1" does not exist.'),
+        ("", "KeyError: 'hosts'"),
+        ("T-22", "KeyError: 'training-manifest'"),
+        (ITSELF, "/usr/local/bin/python3: No module named trainer"),
+        (ITSELF, "/opt/env.sh: line 2: cd: $'/opt\\r': No such file or directory"),
         ("T-11", "TypeError: Config.__init__() got an unexpected keyword argument 'current_instance_type'"),
         ("", "sagemaker-training-toolkit INFO     No GPUs detected (normal if no gpus installed)"),
         (
@@ -112,6 +124,14 @@ def test_t29_what_the_toolkit_makes_of_a_channel_that_was_not_given() -> None:
     assert of_what_was_not_given(other) == other
 
 
+def test_a_file_that_is_no_matter_of_opt_ml_has_the_last_word() -> None:
+    line = "FileNotFoundError: [Errno 2] No such file or directory: '/opt/program/config.yaml'"
+    assert found(f"starting\n{line}") == ELSEWHERE
+    assert found(f"{line}\nwent on without") == ""
+    assert found("cat: /proc/driver/nvidia/version: No such file or directory") == ""
+    assert found("FileNotFoundError: [Errno 2] No such file or directory: 'train.csv'") == ""
+
+
 def test_t76_killed_by_sigbus() -> None:
     assert found("", code=135) == "T-76"
 
@@ -159,6 +179,27 @@ def test_hyperparameters_by_what_the_file_was_read_into() -> None:
     assert named('config = json.load(open("other.json"))\nconfig["epochs"]') == {}
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        'hp = json.load(open("/opt/ml/input/config/hyperparameters.json"))\nhp.pop("epochs", 3)',
+        'FILE = "/opt/ml/input/config/hyperparameters.json"\ndef hp(name, default): ...\nhp("epochs", 3)',
+        'DEFAULTS = {"epochs": 3, "name": "a"}\ncfg = {**DEFAULTS, **json.load(open(".../hyperparameters.json"))}',
+        (
+            "@dataclass\nclass Settings:\n    epochs: int = 3\n    name: str = ''\n\n"
+            'Settings(**json.load(open("hyperparameters.json")))'
+        ),
+    ],
+)
+def test_hyperparameters_with_their_defaults(source: str) -> None:
+    assert named(source) == {"epochs": "3"}
+
+
+def test_hyperparameters_by_a_name_of_the_file() -> None:
+    source = 'PATH = "/opt/ml/input/config/hyperparameters.json"\ncfg = json.load(open(PATH))\nn = cfg["epochs"]'
+    assert named(source) == {"epochs": "1"}
+
+
 def test_hyperparameters_that_a_script_of_the_toolkit_takes() -> None:
     source = """
     parser.add_argument("--epochs", type=int, default=10)
@@ -177,3 +218,56 @@ def test_a_training_is_made_longer_by_what_counts_its_rounds() -> None:
     assert longer({}, {"epochs": "1", "lr": "0.1"}) == {"epochs": "10000000"}
     assert longer({"train-steps": "5", "a": "b"}, {}) == {"train-steps": "10000000", "a": "b"}
     assert longer({}, {"lr": "0.1"}) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Exception: Train is not implemented.",
+        "Exception: Unrecognized command train, full args = {}",
+        "app: error: argument command: invalid choice: 'train' (choose from 'serve')",
+        "Error: No such command 'train'.",
+        "Error: Got unexpected extra argument (train)",
+        "@ entrypoint -> did not recognize option 'train'",
+        "training is not supported by this image",
+        "unknown command: train",
+    ],
+)
+def test_a_word_that_is_refused(line: str) -> None:
+    log = f'Traceback:\n  raise Exception("Train is not implemented.")\n{line}\nbye'
+    assert refusal(Ran(1, log=log), "train") == line
+    assert refusal(Ran(0, log=log), "train") == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: 'train'",
+        "ValueError: Unknown split 'train'",
+        "ValueError: invalid argument train data",
+        "FileNotFoundError: No such file or directory: '/opt/ml/input/data/train'",
+        "the file train.csv is not supported",
+        "usage: train [-h]\ntrain: error: unrecognized arguments: --epochs",
+    ],
+)
+def test_a_failure_that_refuses_no_word(line: str) -> None:
+    assert refusal(Ran(1, log=line), "train") == ""
+
+
+def test_nothing_to_train_on() -> None:
+    for line in (
+        "no training data found",
+        "pytorch cannot find any GPUs !",
+        "Found 0 images belonging to 0 classes",
+        "There are no files in /opt/ml/input/data/train",
+    ):
+        assert nothing_to_do(Ran(log=f"start\n{line}")) == line
+    for line in ("epoch 1 of 10", "no errors", "loaded 24 rows", "model saved to file"):
+        assert nothing_to_do(Ran(log=line)) == ""
+
+
+def test_a_line_of_source_is_no_cause() -> None:
+    log = "  for res in getaddrinfo(host, port):\nsocket.gaierror: [Errno -3] Temporary failure in name resolution"
+    told = cause(Ran(1, log=log))
+    assert told
+    assert told.line.startswith("socket.gaierror")

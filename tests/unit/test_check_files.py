@@ -142,3 +142,26 @@ def test_a_tar_that_is_broken_off_is_no_error() -> None:
             yield buffer.getvalue()[:1000]
 
     assert ImageFiles(Broken(), never).head("/train") in {b"", bytes(488)}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shebang", "finds"),
+    [
+        ("/usr/bin/env python3", True),
+        ("/usr/bin/env -S python3 -u", True),
+        ("/usr/bin/env python3 -u", False),
+        ("/usr/bin/env python2", False),
+    ],
+)
+def test_env_is_handed_one_word(tmp_path: Path, shebang: str, finds: bool) -> None:
+    contents = {f"/usr/bin/{name}": b"\x7fELF" for name in ("env", "python3")}
+    made = container(tmp_path, {**contents, "/usr/bin/train": f"#!{shebang}\n".encode()})
+    found = Programs(ImageFiles(made, never), {}, "", ()).find("train").interpreter
+    assert found
+    assert bool(found.path) == finds
+
+
+def test_an_init_that_is_not_there(tmp_path: Path) -> None:
+    made = container(tmp_path, {"/usr/bin/train": b"#!/bin/sh\n"})
+    start = Programs(ImageFiles(made, never), {}, "", ["/tini", "--"]).start("train", [])
+    assert (start.by_entrypoint, start.program.word, start.program.path) == (True, "/tini", "")

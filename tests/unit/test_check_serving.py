@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from byoc_cli.check.hosting.asking import Answer, Request
 from byoc_cli.check.hosting.facts import Abuse, Load, ServingFacts, Stop
 from byoc_cli.check.hosting.listening import Listening, has_unread, listening
 from byoc_cli.check.hosting.starting import Start
+from byoc_cli.check.training import causes
 from byoc_cli.check.training.signals import Process
 from byoc_cli.engine.types import Exit
 from tests.unit.check_world import facts as image_facts
@@ -35,7 +37,7 @@ def served(**changes: Any) -> ServingFacts:
     """Facts of a sound server, with changes."""
     sound = ServingFacts(
         image_facts(),
-        trained=True,
+        has_model=True,
         start=Start(ready=1.0, last=FINE),
         isolated=Start(ready=1.0),
         connects=[0.001] * 20,
@@ -116,6 +118,21 @@ def test_h07_a_proxy_s_502_of_a_request_that_is_not_whole_tells_nothing() -> Non
     assert said("H-07", stop=replace(stop, flight=NONE))[0] == "warn"
 
 
+def test_h07_a_request_that_is_not_whole_keeps_it() -> None:
+    """As aiohttp does it: it is no finding where it ends in time without one."""
+    waits = Stop(Process("serve", takes=True), NONE, exit=Exit(137), waited=30.0)
+    assert waits.kept
+    assert said("H-07", stop=waits)[0] == "fail"
+    assert said("H-07", stop=waits, stop_alone=waits)[0] == "fail"
+    alone = said("H-07", stop=waits, stop_alone=replace(waits, flight=None, exit=Exit(0), seconds=1.0))
+    assert alone == (
+        "pass",
+        "it ended 1.0 s after SIGTERM, exit code 0; a request whose last byte was on its way kept it for 30 s",
+    )
+    assert not replace(waits, real=True).kept, "it was worked on"
+    assert not replace(waits, process=Process("serve", takes=False)).kept
+
+
 def test_h07_to_ignore_sigterm_fails_and_to_have_no_handler_warns() -> None:
     killed = Stop(Process("serve", takes=False), None, exit=Exit(137), waited=3.0)
     assert said("H-07", stop=killed)[0] == "warn"
@@ -133,7 +150,7 @@ def test_h15_a_sample_of_the_user_s_fails_and_a_guess_does_not() -> None:
 
 
 def test_h15_a_server_of_models_that_was_given_none() -> None:
-    none = {"sample": None, "answer": Answer(), "trained": False}
+    none = {"sample": None, "answer": Answer(), "has_model": False}
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b'{"message": "Model not found"}'))])[0] == "skip"
     assert said("H-15", **none, tries=[(REQUEST, Answer(404, b"Not Found"))])[0] == "fail"
 
@@ -166,7 +183,7 @@ def test_h56_the_documented_words() -> None:
 
 
 def test_h01_what_ends_without_a_model_may_need_one() -> None:
-    ended = {"trained": False, "without": "the image does not train", "isolated": None}
+    ended = {"has_model": False, "without": "the image does not train", "isolated": None}
     start = Start(exit=Exit(1), log="model.pkl: not loaded")
     assert said("H-01", **ended, start=start, log=start.log)[0] == "skip"
     assert said("H-01", start=start, log=start.log, isolated=None)[0] == "fail"
@@ -177,9 +194,9 @@ def test_h01_what_ends_without_a_model_may_need_one() -> None:
 def test_h01_what_needs_a_gpu_is_not_blamed_for_having_none() -> None:
     ended = Start(exit=Exit(1), log="RuntimeError: No CUDA GPUs are available")
     for trained in (True, False):
-        assert said("H-01", start=ended, log=ended.log, isolated=None, trained=trained)[0] == "skip"
+        assert said("H-01", start=ended, log=ended.log, isolated=None, has_model=trained)[0] == "skip"
     missing = Start(exit=Exit(127), log="/bin/bash: serve: No such file or directory")
-    assert said("H-01", start=missing, log=missing.log, isolated=None, trained=False)[0] == "fail"
+    assert said("H-01", start=missing, log=missing.log, isolated=None, has_model=False)[0] == "fail"
 
 
 @pytest.mark.parametrize(
@@ -229,5 +246,74 @@ def test_h12_the_own_address_alone_fails() -> None:
 def test_a_large_request_means_the_same() -> None:
     large = samples.large(Request(b'{"a": 1}', "application/json"), 100)
     assert len(large.body) == 100
-    assert large.body.strip() == b'{"a": 1}'
+    assert large.body.startswith(b"{  "), "who reads but the beginning has half of it"
+    assert json.loads(large.body) == {"a": 1}
     assert samples.large(Request(b"\x89PNG", "image/png"), 6).body == b"\x89PNG\0\0"
+
+
+def test_h15_no_request_mends_a_redirect_or_a_missing_module() -> None:
+    def tried(answer: Answer, log: str = "") -> tuple[str, str]:
+        start = Start(ready=1.0, last=FINE, log="loading\n")
+        return said("H-15", sample=None, start=start, tries=[(REQUEST, answer)], log=f"loading\n{log}")
+
+    assert tried(Answer(302))[0] == "fail"
+    assert tried(Answer(406))[0] == "fail"
+    assert tried(Answer(400))[0] == "skip"
+    assert tried(Answer(500))[0] == "skip"
+    assert tried(Answer(500), "ModuleNotFoundError: No module named 'sklearn'")[0] == "fail"
+
+
+def test_h17_json_that_is_said_to_be_html() -> None:
+    def answered(body: bytes) -> str:
+        return said("H-17", answer=replace(FINE, body=body, headers={"content-type": "text/html; charset=utf-8"}))[0]
+
+    assert answered(b'{"predictions": [1]}') == "warn"
+    assert answered(b"<html>3</html>") == "pass"
+
+
+def test_h18_of_an_empty_body_an_empty_answer_is_no_lie() -> None:
+    def answered(what: str, answer: Answer) -> str:
+        return said("H-18", bad=[Abuse(what, answer, FINE)])[0]
+
+    assert answered("an empty body", Answer(200)) == "pass"
+    assert answered("JSON that breaks off", Answer(200)) == "warn"
+    assert answered("an empty body", Answer(500)) == "warn"
+
+
+def test_h21_the_same_request_with_blanks_in_it_is_taken() -> None:
+    def answered(request: Request, answer: Answer) -> str:
+        return said("H-21", sample=request, large=[Abuse("a body of 6 MB", answer, FINE)])[0]
+
+    assert answered(Request(b'{"a": 1}', "application/json"), Answer(400)) == "fail"
+    assert answered(REQUEST, Answer(400)) == "pass", "a CSV parser may mind empty lines"
+
+
+def test_h56_more_than_100_mb_at_once() -> None:
+    def answered(body: str) -> str:
+        return said("H-56", parameters=Answer(200, body.encode()))[0]
+
+    assert answered('{"MaxConcurrentTransforms": 8, "MaxPayloadInMB": 6}') == "pass"
+    assert answered('{"MaxConcurrentTransforms": 100, "MaxPayloadInMB": 6}') == "warn"
+
+
+def test_h20_a_server_that_gives_up_sooner() -> None:
+    assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))])[0] == "skip"
+    log = "[CRITICAL] WORKER TIMEOUT (pid:9)"
+    assert said("H-20", sample=None, tries=[(REQUEST, Answer(500))], log=log)[0] == "warn"
+
+
+def test_h01_the_line_that_tells_comes_before_the_last_lines() -> None:
+    log = "\n".join(["ModuleNotFoundError: No module named 'packaging'", *(f"GET /ping {each}" for each in range(9))])
+    ended = Start(exit=Exit(0), log=log)
+    result, seen = said("H-01", start=ended, log=log, isolated=None)
+    assert (result, seen.splitlines()[1]) == ("fail", "ModuleNotFoundError: No module named 'packaging'")
+
+
+def test_h01_what_trains_and_refuses_the_word_does_not_serve() -> None:
+    log = "usage: app [-h] {train}\napp: error: argument command: invalid choice: 'serve' (choose from 'train')"
+    refused = {"start": Start(exit=Exit(2), log=log), "log": log, "isolated": None}
+    assert said("H-01", **refused)[0] == "skip"
+    assert said("H-01", **refused, given=True)[0] == "fail", "it was to serve that model"
+    assert said("H-01", **refused, has_model=False, without="the training failed: there is no channel x")[0] == "skip"
+    neither = said("H-01", **refused, has_model=False, without=f"{causes.DOES_NOT_TRAIN}invalid choice: 'train'")
+    assert (neither[0], neither[1].splitlines()[0]) == ("fail", "it takes neither `train` nor `serve`")

@@ -14,7 +14,7 @@ from byoc_cli.check.model import Verdict
 from byoc_cli.check.training import stop as stop_step
 from byoc_cli.check.training.attempt import Listener
 from byoc_cli.check.training.bad import BadFacts
-from byoc_cli.check.training.causes import CHANNEL, GPU, ITSELF, Cause
+from byoc_cli.check.training.causes import CHANNEL, ELSEWHERE, GPU, ITSELF, Cause
 from byoc_cli.check.training.hosts import HostsFacts
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.check.training.signals import Process, first_process
@@ -230,13 +230,19 @@ def test_t59_is_not_known_where_it_failed_otherwise() -> None:
 
 def test_t69_nothing_printed_and_printed_late() -> None:
     assert good("T-69", log="").result == "warn"
+    late = {"log": "a\nb\nc", "seconds": 10.0, "first_word": 9.9, "last_word": 9.9}
+    assert good("T-69", **late, unbuffered=Ran(first_word=2.0)).result == "warn"
+    assert good("T-69", **late, unbuffered=Ran(first_word=9.0)).result == "pass", "it imports for long"
+    assert good("T-69", **late, unbuffered=Ran()).result == "pass", "it said nothing"
+    assert good("T-69", **late).result == "pass", "it was not tried"
+
+
+def test_t69_what_may_be_buffered() -> None:
     lines = "a\nb\nc"
-    assert good("T-69", log=lines, seconds=10.0, first_word=9.9, last_word=9.9).result == "warn"
-    assert good("T-69", log=lines, seconds=10.0, first_word=5.5, last_word=9.0).result == "pass"
-    assert good("T-69", log="done", seconds=10.0, first_word=9.9, last_word=9.9).result == "pass", (
-        "one line is a word at the end"
-    )
-    assert good("T-69", log=lines, seconds=1.0, first_word=0.99, last_word=0.99).result == "pass"
+    assert Ran(log=lines, seconds=10.0, first_word=9.9, last_word=9.9).said_late
+    assert not Ran(log=lines, seconds=10.0, first_word=5.5, last_word=9.0).said_late
+    assert not Ran(log="done", seconds=10.0, first_word=9.9, last_word=9.9).said_late, "one line is a word at the end"
+    assert not Ran(log=lines, seconds=1.0, first_word=0.99, last_word=0.99).said_late
 
 
 def test_t70_metrics() -> None:
@@ -332,6 +338,17 @@ def test_t52_goes_on_from_its_checkpoints() -> None:
     assert stop("T-52", checkpoints=["a"], resumed=Ran(1, log="ValueError")).result == "warn"
 
 
+def test_t52_begins_anew() -> None:
+    def again(before: str, after: str) -> str:
+        return stop("T-52", log=before, checkpoints=["a"], resumed=Ran(log=after, stopped=True)).result
+
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 0\nepoch 1") == "warn"
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 3\nepoch 4") == "pass"
+    assert again("epoch 0\nepoch 1\nepoch 2", "epoch 0 is done already\nepoch 3") == "pass"
+    steps = "step 1: reading\nstep 2: preparing\nstep 3: training\n"
+    assert again(f"{steps}epoch 0\nepoch 1\nepoch 2\nepoch 3", f"{steps}epoch 4") == "pass", "steps are no rounds"
+
+
 def test_t71_two_hosts() -> None:
     assert two("T-71").result == "pass"
     verdict = two("T-71", code=1, log="ValueError: 'ip-10-0-1-2.ec2.internal' is not in list")
@@ -369,9 +386,61 @@ def test_the_signals_of_the_first_process(tmp_path: Path) -> None:
     waits = looked(SigBlk="0000000000004000")
     assert waits
     assert waits.takes, "an init blocks what it waits for"
+    (tmp_path / "42" / "cmdline").write_bytes(b"runc\0init\0")
+    assert first_process(42, tmp_path) is None, "the image's program has not begun"
     assert looked(NSpid="42") is None, "it is in no container"
     assert looked(NSpid="42\t7") is None, "it is another process"
     assert first_process(0, tmp_path) is None
+
+
+def test_t31_a_file_of_its_own_is_not_there() -> None:
+    cause = Cause(ELSEWHERE, "cat: /opt/a.yaml: No such file or directory", "/opt/a.yaml")
+    assert failing("T-31", cause, log=f"starting\n{cause.line}").result == "fail"
+    assert failing("T-31", cause, log="with a network it was something else").result == "skip"
+
+
+def test_t31_a_traceback_and_a_model_is_a_warning() -> None:
+    log = "Traceback (most recent call last):\n  File\nValueError: no JSON"
+    assert bad("T-31", code=0, log=log, failure=None, model=["model.json"]).result == "warn"
+    assert bad("T-31", code=0, log=log, failure=None, model=["model.json"], hollow=True).result != "skip"
+    assert bad("T-31", code=0, log=f"{log}\nepoch=2", failure=None, model=["a"]).result == "skip", "it went on"
+    assert bad("T-31", code=0, log="WARNING: took the defaults", failure=None, model=["model.json"]).result == "skip"
+
+
+def test_t32_words_that_say_nothing() -> None:
+    assert bad("T-32", failure="Training failed.").result == "warn"
+    assert bad("T-32", failure="Unknown error").result == "warn"
+    assert bad("T-32", failure="Training failed: no JSON").result == "pass"
+
+
+def test_t32_a_log_before_the_cause() -> None:
+    assert bad("T-32", failure="INFO a row\n" * 200 + "ValueError: no JSON").result == "warn"
+    assert bad("T-32", failure="ValueError: no JSON\n" + "INFO a row\n" * 200).result == "pass"
+
+
+def test_t45_a_model_of_nothing() -> None:
+    assert good("T-45", hollow=True).result == "fail"
+    assert good("T-45", model=["model.tar.gz"]).result == "warn"
+
+
+def test_t32_what_the_toolkit_writes_is_its_own() -> None:
+    text = "Framework Error: \nTraceback (most recent call last):\n" + "x" * 1100 + "\nValueError: no JSON"
+    ran = Ran(1, log="ValueError", failure=text)
+    assert judged("T-32", BadFacts(trained(), ran=ran), "train-bad").result == "warn"
+    with_toolkit = trained(facts(toolkit="/usr/lib/python3/dist-packages/sagemaker_training"))
+    assert judged("T-32", BadFacts(with_toolkit, ran=ran), "train-bad").result == "pass"
+
+
+def test_what_could_not_train_on_our_data_is_asked_for_its_own() -> None:
+    for id_ in ("T-11", "T-45", "T-59", "T-74"):
+        verdict = failing(id_)
+        assert (verdict.result, "--channel NAME=PATH, --hyperparam K=V" in verdict.seen) == ("skip", True), id_
+    assert "--channel train=PATH" in failing("T-45", Cause(CHANNEL, "no such file", "train")).seen
+    assert "T-31" in failing("T-45", own_data=True).seen
+    assert "GPU" in failing("T-45", Cause(GPU, "no NVIDIA driver")).seen
+    assert good("T-45", model=[], code=0, stopped=True).result == "skip", "it was stopped before"
+    assert good("T-45", model=[], log="no training data found").result == "skip"
+    assert good("T-45", model=[], log="no training data found", own_data=True).result == "fail"
 
 
 @dataclass

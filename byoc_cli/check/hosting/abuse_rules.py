@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
+from byoc_cli.check.hosting import samples
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.course import TOO_LARGE
 from byoc_cli.check.hosting.facts import Abuse, ServingFacts, Stop
 from byoc_cli.check.hosting.serve import asked
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static.programs import SHELLS
+from byoc_cli.check.training.signals import NO_HANDLER
 from byoc_cli.contract import cloud_words, hosting
 
 _TOO_LARGE_WORDS = re.compile(r"(?i)too (?:large|big)|entity too|exceed|maximum (?:request|content|body)")
 _ERROR = re.compile(r"(?i)\b(?:error|exception|traceback|invalid|failed|failure)")
-_KILLED = 137
 _FINE_CODES = {0, 143}
 
 
@@ -53,7 +54,8 @@ def _is_too_large(large: Abuse) -> bool:
 
 def _is_no_answer(facts: ServingFacts, abuse: Abuse) -> bool:
     """Whether an answer of 200 speaks of an error, or holds nothing, and one to a good request does not."""
-    return any(tells(abuse.answer) and not tells(facts.answer) for tells in (_tells_error, _is_empty))
+    asked = (_tells_error,) if abuse.what == samples.NOTHING else (_tells_error, _is_empty)
+    return any(tells(abuse.answer) and not tells(facts.answer) for tells in asked)
 
 
 def _tells_error(answer: Answer) -> bool:
@@ -78,12 +80,14 @@ def large_requests(facts: ServingFacts) -> Verdict:
         return failed(_harm(facts, last), cloud=hosting.ping_failed())
     answer = large.answer
     cloud = hosting.model_error(answer.status, answer.text or answer.why)
+    seen = f"{large.what}: {answer.told}"
     if _is_too_large(large):
         took = last is not large and last.answer.status and not _is_too_large(last)
-        seen = f"{large.what}: {answer.told}"
         return warned(f"{seen}; it takes {last.what}", cloud=cloud) if took else failed(seen, cloud=cloud)
     if answer.status:
-        return passed(f"{large.what}: {answer.status}")
+        same = facts.sample and samples.is_json(facts.sample)  # but for blanks
+        fault = same and not answer.ok
+        return failed(f"{seen}\nit is what it takes, with blanks in it", cloud=cloud) if fault else passed(seen[:80])
     if facts.unanswered or answer.seconds >= hosting.INVOCATION_TIMEOUT_SECONDS:
         return skipped(f"{large.what}: {answer.why}")
     return failed(f"{large.what}: {answer.why}", cloud=cloud)
@@ -100,7 +104,13 @@ def stops(facts: ServingFacts) -> Verdict:
     stop = facts.stop
     if stop is None:
         return skipped(facts.died)
-    if stop.exit.code == _KILLED:
+    alone = facts.stop_alone
+    if stop.killed:
+        if alone and not alone.killed:
+            return passed(
+                f"it ended {alone.seconds:.1f} s after SIGTERM, exit code {alone.exit.code}; a request whose last byte "
+                f"was on its way kept it for {stop.waited:.0f} s"
+            )
         return _killed(stop)
     flight = stop.flight
     if flight and not flight.status and not facts.unanswered:
@@ -130,8 +140,7 @@ def _killed(stop: Stop) -> Verdict:
         if process.ignores:
             return failed(f"PID 1 ({process.command}) ignores SIGTERM", cloud=cloud)
         return warned(
-            f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1\n"
-            f"it was still running {stop.waited:.0f} s after SIGTERM",
+            f"PID 1 ({process.command}) has {NO_HANDLER}\nit was still running {stop.waited:.0f} s after SIGTERM",
             fix,
             cloud,
         )

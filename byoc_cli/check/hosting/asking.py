@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from byoc_cli.contract import hosting
 
 _MOST_BYTES = 32 << 20
+REFUSED = "nothing listens there"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _why(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout:g} s"
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there"
+        return REFUSED
     if isinstance(error, http.client.RemoteDisconnected | ConnectionError | http.client.IncompleteRead):
         return "the connection was closed without an answer"
     if isinstance(error, http.client.HTTPException):

@@ -115,7 +115,7 @@ class Course:
         added = {
             "X-Unknown": {"X-Unknown": "1"},
             hosting.CUSTOM_ATTRIBUTES_HEADER: {
-                hosting.CUSTOM_ATTRIBUTES_HEADER: "trace=1;source=check",
+                hosting.CUSTOM_ATTRIBUTES_HEADER: "trace=1;source=check;".ljust(hosting.MAX_CUSTOM_ATTRIBUTES, "x"),
                 "X-Amzn-SageMaker-Inference-Id": "check-1",
             },
         }
@@ -249,6 +249,14 @@ class Course:
             seconds = time.monotonic() - start
         ended = self._server.container.wait()
         self._set(stop=Stop(process, flight, real, ended, seconds, grace))
+
+
+def stop_alone(server: Server) -> Stop:
+    """Send SIGTERM while nothing is on its way."""
+    process, start = first_process(server.pid), time.monotonic()
+    server.container.stop(float(hosting.STOP_GRACE_SECONDS))
+    seconds = time.monotonic() - start
+    return Stop(process, None, False, server.container.wait(), seconds, float(hosting.STOP_GRACE_SECONDS))
 
 
 def _code(ended: Exit) -> str:

@@ -13,6 +13,7 @@ from byoc_cli.check.training.signals import Process
 from byoc_cli.contract import paths
 from byoc_cli.engine.types import Exit
 
+_KILLED = 137
 _READ_ONLY = re.compile(r"(?i)Read-only file ?system|EROFS|\[Errno 30\]|ReadOnlyFileSystem|readonly database")
 _OTHER_READ_ONLY = re.compile(r"/(?:proc|sys)/")
 
@@ -60,21 +61,34 @@ class Stop:
     seconds: float = 0.0
     waited: float = 0.0
 
+    @property
+    def killed(self) -> bool:
+        """Whether it had to be."""
+        return self.exit.code == _KILLED
+
+    @property
+    def kept(self) -> bool:
+        """Whether it takes SIGTERM, and a request whose last byte came after it may have kept it from its end."""
+        takes = self.process is None or self.process.takes
+        return self.killed and takes and self.flight is not None and not self.real
+
 
 @dataclass(frozen=True)
 class ServingFacts:
     """How `serve` does; `reason` is why it was not let serve.
 
-    `trained` says that it had the model of the training, else `without` says why its folder was empty. `start` is how
-    it started, `isolated` the same without a network where that was tried first, None where it could not be. What
-    follows is there only of one that became ready. `sample` is a request that it takes, None where none is known;
-    `asked` says that it is the user's, `tries` what was sent to find one. `held` is a ping while a request was on its
-    way; `large` is a body of 6 MB, and one of 4 MB where the first was too large.
+    `has_model` says that it had a model, the training's or one that was `given`; else `without` says why its folder was
+    empty. `start` is how it started, `isolated` the same without a network where that was tried first, None where it
+    could not be. What follows is there only of one that became ready. `sample` is a request that it takes, None where
+    none is known; `asked` says that it is the user's, `tries` what was sent to find one. `held` is a ping while a
+    request was on its way; `large` is a body of 6 MB, and one of 4 MB where the first was too large. `stop` came with a
+    request on its way; `stop_alone` came without, where a request whose last byte lacked kept the first from its end.
     """
 
     image: ImageFacts
     reason: str = ""
-    trained: bool = False
+    has_model: bool = False
+    given: bool = False
     without: str = ""
     start: Start = field(default_factory=Start)
     isolated: Start | None = None
@@ -96,6 +110,7 @@ class ServingFacts:
     bad: Sequence[Abuse] = ()
     died: str = ""
     stop: Stop | None = None
+    stop_alone: Stop | None = None
     log: str = ""
 
     @property

@@ -53,7 +53,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ModelsFacts:
         return ModelsFacts("it does not claim to serve many models")
     if reason := not_ready(have["serve"]):
         return ModelsFacts(reason)
-    model, _ = model_of(have["train-good"])
+    model, _ = model_of(bench, have["train-good"])
     environment = {**bench.order.project.serve.environment, **multi_model.ENVIRONMENT}
     models = {paths.multi_model(name): model for name in (_FIRST, _SECOND)}
     try:

@@ -35,7 +35,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> PortFacts:
     if reason := not_ready(have["serve"]):
         return PortFacts(claimed, reason)
     environment = {**bench.order.project.serve.environment, **_ENVIRONMENT}
-    model, _ = model_of(have["train-good"])
+    model, _ = model_of(bench, have["train-good"])
     try:
         with served(bench, Wanted("port", {paths.MODEL: model}, _PORT, environment)) as server:
             return PortFacts(claimed, start=wait_until_ready(server, bench.order.timeout))
@@ -65,7 +65,14 @@ def port(facts: PortFacts) -> Verdict:
         return warned(f"on port {_PORT} /ping is 200, and there is no label", f"LABEL {label}", cloud)
     if not facts.claimed:
         return skipped("it does not claim to take another port, and does not")
-    if not start.wrong:
+    if not (start.wrong or start.exit or start.last.status):
         return skipped(f"labelled so, and it did not become ready on port {_PORT}")
-    where = ", ".join(map(str, start.wrong))
-    return failed(f"LABEL {label}, and told to take port {_PORT} it listens on {where}", cloud=hosting.ping_failed())
+    return failed(f"LABEL {label}, and told to take port {_PORT} {_how(start)}", cloud=hosting.ping_failed())
+
+
+def _how(start: Start) -> str:
+    if start.exit:
+        return f"it ends with exit code {start.exit.code}\n{start.last_lines}"
+    if start.wrong:
+        return f"it listens on {', '.join(map(str, start.wrong))}"
+    return f"it answers /ping with {start.last.told}"

@@ -9,10 +9,15 @@ from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
 from byoc_cli.check.hosting.serve import asked
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
+from byoc_cli.check.training import causes
+from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import batch, capabilities, hosting
 
 _SLOW_SECONDS = 30.0
+_GAVE_UP = re.compile(r"WORKER TIMEOUT|HARAKIRI|upstream timed out")  # gunicorn, uWSGI, nginx
 _STRATEGIES = ("SINGLE_RECORD", "MULTI_RECORD")
+# No such place, somewhere else, not without a key, not with Accept: */*.
+_NOT_FOR_US = {404, 405, 501, 301, 302, 303, 307, 308, 401, 403, 406}
 _ASK_FOR_SAMPLE = "no request is known that it takes: --sample FILE"
 
 
@@ -31,15 +36,18 @@ def invocations(facts: ServingFacts) -> Verdict:
     if facts.asked and answer.seconds < hosting.INVOCATION_TIMEOUT_SECONDS:
         return failed(f"{request.what}: {answer.told}", cloud=_error(answer))
     routes = {answer.status for _, answer in facts.tries}
-    if routes <= {404, 405, 501} and not _lacks_model(facts):
+    if routes <= _NOT_FOR_US and not _lacks_model(facts):
         said = ", ".join(map(str, sorted(routes)))
         return failed(f"POST /invocations answers {said} to all of {len(facts.tries)} requests", cloud=_error(answer))
+    broken = causes.cause(Ran(code=1, log=facts.log.removeprefix(facts.start.log)))
+    if broken and broken.id == causes.ITSELF and min(routes) >= 500:  # no request mends that
+        return failed(f"{broken.line}\n{request.what[:60]}: {answer.told}", "install what is missing", _error(answer))
     return skipped(f"{_ASK_FOR_SAMPLE}\nthe last one: {request.what[:60]}: {answer.told}")
 
 
 def _lacks_model(facts: ServingFacts) -> bool:
     """Whether it was given no model, and says so: a server of models answers 404 then."""
-    return not facts.trained and any("model" in answer.text.lower() for _, answer in facts.tries)
+    return not facts.has_model and any("model" in answer.text.lower() for _, answer in facts.tries)
 
 
 @asked("H-16", "headers that it does not know do it no harm", "pass over headers that the code does not need")
@@ -65,9 +73,20 @@ def content_type(facts: ServingFacts) -> Verdict:
             json.loads(facts.answer.body)
         except ValueError:
             return warned(f"Content-Type: {kind}, and the body is no JSON: {facts.answer.text}")
+    if kind.startswith("text/html") and _is_json(facts.answer):
+        return warned(
+            f"Content-Type: {kind}, and the body is JSON: {facts.answer.text}", "Content-Type: application/json"
+        )
     if not kind and facts.answer.body:
         return warned("its answer has no Content-Type")
     return passed(f"Content-Type: {kind}" if kind else "its answer is empty, and of no type")
+
+
+def _is_json(answer: Answer) -> bool:
+    try:
+        return isinstance(json.loads(answer.body), dict | list)
+    except ValueError:
+        return False
 
 
 @asked("H-19", "an unknown Content-Type is answered 415", "answer 415")
@@ -86,9 +105,12 @@ def latency(facts: ServingFacts) -> Verdict:
         return failed(slowest.told, cloud=hosting.timeout_error())
     if slowest.seconds > _SLOW_SECONDS:
         return warned(f"it took {slowest.seconds:.0f} s", cloud=hosting.timeout_error())
-    if not facts.sample:
-        return skipped(_ASK_FOR_SAMPLE)
-    return passed(f"{1e3 * facts.answer.seconds:.0f} ms")
+    if facts.sample:
+        return passed(f"{1e3 * facts.answer.seconds:.0f} ms")
+    gave_up = next((line.strip() for line in facts.log.splitlines() if _GAVE_UP.search(line)), "")
+    if gave_up:
+        return warned(f"its own server gave up sooner: {gave_up[:200]}", "gunicorn --timeout 60", _error(slowest))
+    return skipped(_ASK_FOR_SAMPLE)
 
 
 @asked(
@@ -149,9 +171,11 @@ def execution_parameters(facts: ServingFacts) -> Verdict:
     if answer.status != 200:
         return passed(f"there is none ({answer.status or answer.why}), which is fine")
     try:
-        batch.execution_parameters(answer.body)
+        asked_for = batch.execution_parameters(answer.body)
     except ValueError as error:
         return warned(f"{answer.text}\n{error}", cloud="the batch transform job fails")
+    if refused := batch.problems(batch.resolve(batch.Asked(), asked_for)):
+        return warned(f"{answer.text}\n{refused[0]}", cloud="the batch transform job fails")
     if json.loads(answer.body).get("BatchStrategy") not in {None, *_STRATEGIES}:
         seen = f"{answer.text}\nBatchStrategy is {' or '.join(_STRATEGIES)}"
         return warned(seen, cloud="the batch transform job fails")

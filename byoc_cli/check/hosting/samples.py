@@ -15,6 +15,7 @@ from byoc_cli.project import PredictSettings
 
 _ROW = [5.1, 3.5, 1.4, 0.2]
 _LINES = 3
+NOTHING = "an empty body"
 _BLANK = (b"json", b"csv", b"text/")
 
 
@@ -96,10 +97,18 @@ def _png(width: int, height: int) -> bytes:
 
 
 def large(request: Request, size: int) -> Request:
-    """The same request, so long: with blanks behind it where they mean nothing, else with zeros."""
-    kind = request.content_type.encode()
+    """The same request, so long: with blanks in it or behind it where they mean nothing, else with zeros."""
+    kind, body = request.content_type.encode(), request.body
+    if is_json(request):  # in it: who reads but the beginning gets half of it
+        blanks = b" " * (size - len(body))
+        return Request(body[:1] + blanks + body[1:], request.content_type, request.accept)
     filler = b"\n" if any(each in kind for each in _BLANK) else b"\0"
-    return Request(request.body + filler * (size - len(request.body)), request.content_type, request.accept)
+    return Request(body + filler * (size - len(body)), request.content_type, request.accept)
+
+
+def is_json(request: Request) -> bool:
+    """Whether it is an object or a list in JSON."""
+    return "json" in request.content_type and request.body[:1] in {b"{", b"["}
 
 
 def bad(request: Request | None) -> Iterator[tuple[str, Request]]:
@@ -108,3 +117,4 @@ def bad(request: Request | None) -> Iterator[tuple[str, Request]]:
     if request and "json" not in request.content_type:
         body = b"\xff\xfe\x00 \x80 no such thing, \x00\n"
         yield f"no {request.content_type}", Request(body, request.content_type, request.accept)
+    yield NOTHING, Request(b"", request.content_type if request else "application/json")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from byoc_cli.check.bench import Bench
-from byoc_cli.check.hosting.course import Course
+from byoc_cli.check.hosting.course import Course, stop_alone
 from byoc_cli.check.hosting.facts import ServingFacts
 from byoc_cli.check.hosting.server import Refused, Wanted, served
 from byoc_cli.check.hosting.starting import Start, wait_until_ready
@@ -30,8 +30,14 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
     """Start it without a network, and with one where that fails; then put it through its course."""
     image: ImageFacts = have["static"]
     trained: TrainingFacts = have["train-good"]
-    model, without = model_of(trained)
-    facts = ServingFacts(image, start_rules.no_use(image, image.serve), trained=bool(model), without=without)
+    model, without = model_of(bench, trained)
+    facts = ServingFacts(
+        image,
+        start_rules.no_use(image, image.serve),
+        has_model=bool(model),
+        given=bool(bench.order.model),
+        without=without,
+    )
     if facts.reason:
         return facts
     try:
@@ -48,13 +54,15 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ServingFacts:
     return replace(_course(bench, facts, model, isolated=False), isolated=alone.start)
 
 
-def model_of(trained: TrainingFacts) -> tuple[Path | None, str]:
-    """(the model that the training made, or why there is none)."""
+def model_of(bench: Bench, trained: TrainingFacts) -> tuple[Path | None, str]:
+    """(the model that was given, else that of the training; or why there is none)."""
+    if bench.order.model:
+        return bench.order.model, ""
     if trained.model:
         return trained.model, ""
     if trained.reason:
         return None, trained.reason
-    return None, "the training made no model" if trained.ran.code == 0 else "the training did not end well"
+    return None, trained.failure or "the training made no model"
 
 
 def _course(bench: Bench, facts: ServingFacts, model: Path | None, *, isolated: bool) -> ServingFacts:
@@ -65,9 +73,14 @@ def _course(bench: Bench, facts: ServingFacts, model: Path | None, *, isolated: 
         with served(bench, wanted) as server:
             start = wait_until_ready(server, bench.order.timeout)
             facts = replace(facts, start=start, log=start.log)
-            return Course(server, facts, bench).run() if start.ready is not None else facts
+            facts = Course(server, facts, bench).run() if start.ready is not None else facts
+        if facts.stop and facts.stop.kept:
+            with served(bench, replace(wanted, name=f"{name}-stop")) as server:
+                if wait_until_ready(server, bench.order.timeout).ready is not None:
+                    facts = replace(facts, stop_alone=stop_alone(server))
     except Refused as refused:
         return replace(facts, start=Start(refused=str(refused)))
+    return facts
 
 
 def _is_no_matter_of_network(facts: ServingFacts) -> bool:
@@ -106,14 +119,14 @@ def needs_model(facts: ServingFacts) -> str:
     start, found = facts.start, cause(facts)
     if start.exit and found and found.id == causes.GPU:
         return f"it needs a GPU, which a check does not give: {found.line[:200]}"
-    if facts.ready or facts.trained or start.refused or start.wrong or start.late or facts.refusals:
+    if facts.ready or facts.has_model or start.refused or start.wrong or start.late or facts.refusals:
         return ""
     if start.exit and start.exit.code in _NO_MATTER_OF_A_MODEL:
         return ""
     if found and found.id in {causes.ITSELF, "T-29"}:
         return ""
     how = f"it ended with exit code {start.exit.code}" if start.exit else "it did not become ready"
-    return f"with an empty {paths.MODEL} {how}, and may need a model: {facts.without}"
+    return f"with an empty {paths.MODEL} {how}, and may need a model: --model PATH ({facts.without})"
 
 
 SERVE: Step[ServingFacts] = Step(

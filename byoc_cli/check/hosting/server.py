@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from byoc_cli.check.bench import KIND, Bench
 from byoc_cli.check.hosting.asking import Place
@@ -26,7 +27,10 @@ _BRIDGE = "bridge"
 
 @dataclass(frozen=True)
 class Wanted:
-    """How it is to be started. `models` are folders by where they are to be; `isolated` leaves it without a network."""
+    """How it is to be started.
+
+    `models` are folders or archives by where they are to be; `isolated` leaves it without a network.
+    """
 
     name: str
     models: Mapping[str, Path | None]
@@ -152,15 +156,17 @@ def _place(bench: Bench, container: Container, network: str, wanted: Wanted) -> 
     return Place("127.0.0.1", container.port(wanted.port))  # also of one that has ended already
 
 
-def _fill(bench: Bench, wanted: Wanted, volume: str, folder: Path) -> None:
+def _fill(bench: Bench, wanted: Wanted, volume: str, model: Path) -> None:
     """Put a model into a volume, as root's: a container that never starts holds it open for us."""
-    with (
-        bench.container(f"{wanted.name}-fill{volume[-1]}", mounts=[Mount(paths.MODEL, volume)]) as filler,
-        tempfile.TemporaryFile() as file,
-    ):
-        with tarfile.open(fileobj=file, mode="w") as tar:
-            tar.add(folder, ".", filter=_of_root)
-        file.seek(0)
+    mounts = [Mount(paths.MODEL, volume)]
+    with bench.container(f"{wanted.name}-fill{volume[-1]}", mounts=mounts) as filler, ExitStack() as undo:
+        if model.is_file():  # the engine unpacks it
+            file: IO[bytes] = undo.enter_context(model.open("rb"))
+        else:
+            file = undo.enter_context(tempfile.TemporaryFile())
+            with tarfile.open(fileobj=file, mode="w") as tar:
+                tar.add(model, ".", filter=_of_root)
+            file.seek(0)
         filler.put(paths.MODEL, iter(lambda: file.read(1 << 20), b""))
 
 

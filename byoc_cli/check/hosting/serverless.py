@@ -32,7 +32,7 @@ def serve(bench: Bench, have: Mapping[str, Any]) -> ServerlessFacts:
     if reason := not_ready(have["serve"]):
         return ServerlessFacts(reason=reason)
     user, memory = serverless.user(), bench.order.serverless
-    model, _ = model_of(have["train-good"])
+    model, _ = model_of(bench, have["train-good"])
     environment = bench.order.project.serve.environment
     wanted = Wanted("serverless", {paths.MODEL: model}, environment=environment, user=user, memory=memory << 20)
     try:

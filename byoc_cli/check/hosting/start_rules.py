@@ -6,9 +6,11 @@ from statistics import median
 
 from byoc_cli.check.hosting.asking import Answer
 from byoc_cli.check.hosting.facts import ServingFacts
-from byoc_cli.check.hosting.serve import asked, missing_model, needs_model, network_line, started
+from byoc_cli.check.hosting.serve import asked, cause, missing_model, needs_model, network_line, started
 from byoc_cli.check.hosting.starting import Start
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
+from byoc_cli.check.training import causes
+from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import cloud_words, hosting, paths
 
 _OLD_STARTUP_SECONDS = 240.0
@@ -24,18 +26,41 @@ def starts(facts: ServingFacts) -> Verdict:
         return failed(start.refused, cloud=cloud_words.cannot_start(["serve"], start.refused, 127))
     if not start.exit:
         return passed("it was started, and stayed")
-    if facts.refusals:
-        return skipped("it ended because it could not write to its model's folder (H-04)")
-    if network_line(facts.log):
-        return skipped("it ended because it had no network (H-26)")
-    if reason := needs_model(facts):
-        return skipped(reason)
+    if excuse := _excuse(facts):
+        return skipped(excuse)
     memory = " (out of memory)" if start.exit.out_of_memory else ""
-    seen = (
-        f"it ended with exit code {start.exit.code}{memory} {start.seconds:.1f} s after its start\n{start.last_lines}"
-    )
+    seen = f"it ended with exit code {start.exit.code}{memory} {start.seconds:.1f} s after its start"
+    if (found := cause(facts)) and found.line[:200] not in start.last_lines:
+        seen += f"\n{found.line[:200]}"
+    seen += f"\n{start.last_lines}"
+    if _neither(facts):
+        seen = f"it takes neither `train` nor `serve`\n{_refusal(facts)[:200]}"
+        return failed(seen, "let ENTRYPOINT take these words, or leave it out and have programs of these names on PATH")
     fix = "`serve` has to stay in the foreground: exec the server, without & or daemon" if start.exit.code == 0 else ""
     return failed(seen, fix or "see its last lines; byoc serve shows the whole log", hosting.cannot_start())
+
+
+def _excuse(facts: ServingFacts) -> str:
+    """Why that it ended is no finding of its own, "" where it is."""
+    if facts.refusals:
+        return "it ended because it could not write to its model's folder (H-04)"
+    if network_line(facts.log):
+        return "it ended because it had no network (H-26)"
+    if facts.image.serve.knows_only("train"):
+        return "ENTRYPOINT knows the word `train` only: the image does not serve"
+    if _neither(facts):
+        return ""
+    line = _refusal(facts) if facts.has_model and not facts.given else ""
+    return f"the image does not serve: {line[:200]}" if line else needs_model(facts)
+
+
+def _refusal(facts: ServingFacts) -> str:
+    return causes.refusal(Ran(code=1, log=facts.log), hosting.COMMAND)
+
+
+def _neither(facts: ServingFacts) -> bool:
+    """Whether it has refused both words: an image may do one thing only, but one it has to."""
+    return facts.without.startswith(causes.DOES_NOT_TRAIN) and bool(_refusal(facts))
 
 
 @started("H-04", "it does not write to its model's folder", "write to /tmp instead")
@@ -190,7 +215,9 @@ def isolated(facts: ServingFacts) -> Verdict:
 )
 def serves_what_it_trained(facts: ServingFacts) -> Verdict:
     """The model of the training, unpacked as SageMaker does it."""
-    if not facts.trained:
+    if facts.given:
+        return skipped("its model is the one of --model")
+    if not facts.has_model:
         return skipped(f"no model was there: {facts.without}")
     if line := missing_model(facts):
         return warned(line, cloud=hosting.cannot_start() if facts.start.exit else hosting.ping_failed())

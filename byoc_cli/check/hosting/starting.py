@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from byoc_cli.check.hosting.asking import Answer, Place, ping
+from byoc_cli.check.hosting.asking import REFUSED, Answer, Place, ping
 from byoc_cli.check.hosting.listening import Listening
 from byoc_cli.check.hosting.server import Server
 from byoc_cli.engine.types import Exit
@@ -20,6 +20,7 @@ _IDLE_SECONDS = 5.0
 _IDLE_SHARE = 0.04  # our pings cost it something, too
 _LOADING_SECONDS = 15.0  # 5xx may be what stands before a server that still loads
 _SERVER_ERRORS = 500
+_NOT_YET = 503
 _LATE_PINGS = 3
 _PATIENCE_SECONDS = 15.0
 
@@ -78,11 +79,12 @@ class _Watch:
             return False
         return time.monotonic() - self._since.setdefault(what, time.monotonic()) >= seconds
 
-    def wrong(self) -> list[Listening]:
+    def wrong(self, answer: Answer) -> list[Listening]:
         """Addresses that it listens on instead of the right one, once that is sure."""
         there, port = self.listens or [], self._server.port
         on_port = [each for each in there if each.port == port]
-        alone = bool(on_port) and all(each.is_loopback for each in on_port)
+        only_6 = answer.why == REFUSED and all(":" in each.address for each in on_port)
+        alone = bool(on_port) and (only_6 or all(each.is_loopback for each in on_port))
         if self.lasts("alone", _CONFIRM_SECONDS, holds=alone):
             return on_port
         others = list(there) if not on_port else []
@@ -114,7 +116,8 @@ class _Watch:
             self._status = answer.status
         idle = self.idle()
         seconds = _LOADING_SECONDS if answer.status >= _SERVER_ERRORS else _IDLE_SECONDS
-        return self.lasts("refusing", seconds, holds=bool(answer.status)) and idle
+        for_good = answer.status not in {0, _NOT_YET}
+        return self.lasts("refusing", seconds, holds=for_good) and idle
 
     def idle(self) -> bool:
         """Whether it has had next to no CPU time lately."""
@@ -142,7 +145,7 @@ def wait_until_ready(server: Server, timeout: float) -> Start:
             if before.status == 200:
                 watch.listens = server.listens
                 return start(ready=time.monotonic() - server.started)
-        elif wrong := watch.wrong():
+        elif wrong := watch.wrong(answer):
             return start(wrong=wrong)
         elif watch.is_late(answer):
             return start(late=tuple(watch.late))

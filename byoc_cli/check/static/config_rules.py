@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
 
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
-from byoc_cli.check.static import STATIC
+from byoc_cli.check.static import STATIC, start_rules
 from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.contract import capabilities, cloud_words, hosting, paths
 from byoc_cli.contract import image as manifests
@@ -54,6 +55,9 @@ def runs_as_root(image: ImageFacts) -> Verdict:
     user = image.image.config.user
     if user.partition(":")[0] in {"", "0", "root"}:
         return passed(f"USER {user}" if user else "no USER is set")
+    # Hosting takes it, as long as it reads its model and writes to /tmp; a `train` that is not found is meant to train.
+    if start_rules.no_use(image, image.train) and not image.train.elsewhere:
+        return warned(f"USER {user}: the guide expects root; {paths.MODEL} is root's, and may be read")
     return failed(
         f"USER {user} can write neither {paths.MODEL} nor {paths.OUTPUT}/{paths.FAILURE_FILE}",
         cloud=cloud_words.no_failure_reason(),
@@ -101,9 +105,10 @@ def labels(image: ImageFacts) -> Verdict:
                 wrong[f"LABEL {name}={value}"] = name
         elif near := _nearest(name, 0.6):  # another one may be newer than this
             wrong[f"LABEL {name} is none of SageMaker's"] = near
-    # What nearly begins so: sagemaker.capabilities.multi-models.
+    # What nearly begins so: sagemaker.capabilities.multi-models, com.amazonaws.capabilities.multi-models.
     for name in given:
-        if name not in claimed and "sagemaker" in name and name.endswith(_NAMES):
+        begins = name in _NAMES or re.search("sagemaker|amazon", name, re.IGNORECASE)
+        if name not in claimed and begins and name.endswith(_NAMES):
             wrong[f"LABEL {name} is none of SageMaker's"] = _nearest(name, 0.3)
     if wrong:
         right = list(dict.fromkeys(wrong.values()))

@@ -91,9 +91,10 @@ def _x_bit(program: Program) -> _Fault | None:
 
 
 def _carriage_return(program: Program, *, of_shell: bool) -> _Fault | None:
-    first, more, _ = program.text.partition("\n")
+    text = program.text.partition("\0")[0]  # a script may have an archive behind it
+    first, more, _ = text.partition("\n")
     in_shebang = program.shebang is not None and first.endswith("\r")
-    if not more or not (in_shebang or (of_shell and "\r\n" in program.text)):
+    if not more or not (in_shebang or (of_shell and "\r\n" in text)):
         return None
     return _Fault(
         f"{program.path} has Windows line ends (CRLF); its first line is {first!r}",
@@ -104,9 +105,15 @@ def _carriage_return(program: Program, *, of_shell: bool) -> _Fault | None:
 
 
 def _shebang(program: Program) -> _Fault | None:
-    if program.shebang is None or (program.interpreter and program.interpreter.path):
+    interpreter = program.interpreter
+    if program.shebang is None or (interpreter and interpreter.path and interpreter.executable):
         return None
-    name = program.interpreter.word if program.interpreter and program.interpreter.word else program.shebang.strip()
+    if interpreter and interpreter.path:
+        seen = f"{program.path} begins with #!{program.shebang.strip()}, and {interpreter.path} is not executable"
+        return _Fault(
+            seen, f"RUN chmod +x {interpreter.path}", cloud_words.NOT_PERMITTED.format(word=program.path), 126
+        )
+    name = interpreter.word if interpreter and interpreter.word else program.shebang.strip()
     return _Fault(
         f"{program.path} begins with #!{program.shebang.strip()}, and {name or 'nothing'} is not in the image",
         f"install {name}, or let {program.path} begin with a program that is there",

@@ -92,8 +92,12 @@ def _hidden(files: Files, config: ImageConfig, starts: Sequence[Start]) -> dict[
     for name in files.listing(paths.ROOT):
         folder, slash, rest = name.partition("/")
         place = f"{paths.ROOT}/{folder}"
-        if slash and place not in mounted and not _is_code(place, config, starts):
+        if place in mounted or _is_code(place, config, starts):
+            continue
+        if slash:
             found[place] = [*found.get(place, ()), rest]
+        elif not _is_code(paths.ROOT, config, starts):
+            found[paths.ROOT] = [*found.get(paths.ROOT, ()), name]
     real = {folder: [name for name in names if not _keeps(name)] for folder, names in found.items()}
     return {folder: names for folder, names in real.items() if names}
 
@@ -106,6 +110,8 @@ def _is_code(place: str, config: ImageConfig, starts: Sequence[Start]) -> bool:
     """Whether a folder in /opt/ml is where the image's code is: /opt/ml/code, or what is started or named in it."""
     programs = [each.path for start in starts for each in (start.program, start.script, start.on_path) if each]
     named = [*programs, *config.entrypoint, *config.environment.values(), f"{config.working_folder}/"]
+    if place == paths.ROOT:  # its own, and none that lies in it
+        return any(posixpath.dirname(path) == place for path in programs) or place == config.working_folder.rstrip("/")
     return place == f"{paths.ROOT}/code" or any(re.search(rf"{re.escape(place)}(?:[/:]|$)", each) for each in named)
 
 

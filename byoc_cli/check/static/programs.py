@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byoc_cli.check.static.files import Files
+from byoc_cli.engine.types import DEFAULT_PATH
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 INITS = ("tini", "tini-static", "docker-init")
 _WRAPPERS = (*INITS, "dumb-init", "catatonit")
 _INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|Rscript|bash|sh|dash|ash|ksh|zsh)[\d.]*")
 _GIVES_CODE = re.compile(r"-[a-z]*c[a-z]*")  # of a shell: -c, -lc, -ec
 _CHANGES_PATH = re.compile(r"\bPATH=|\bactivate\b|\bconda\b|\bmodule load\b|^\s*(?:source|\.)\s", re.MULTILINE)
+_SPLITS = re.compile(r"\s*-(?:\w*S|-split-string)")  # of env; what else begins with - is no program's name
 _FORMS = {"train": r"(?<![a-z])train", "serve": r"(?<![a-z])serv(?:e(?!r)|ing)"}
+_SERVES = re.compile(r"(?i)/ping|invocations|8080|listen|server|uvicorn|gunicorn|flask|fastapi")
+_OTHERWISE = re.compile(r"\belse\b|^\s*\*\)|\bdefault\s*:", re.MULTILINE)
 _USES_ARGUMENTS = re.compile(r"\$\{?[@*0-9]")
 _WITH_VALUE = ("-p", "-e", "-r", "-W", "-X")  # options of inits and of Python that have a word of their own
 _MACHINES = {0x03: "386", 0x3E: "amd64", 0xB7: "arm64", 0x28: "arm", 0xF3: "riscv64", 0x15: "ppc64le", 0x16: "s390x"}
@@ -80,6 +83,22 @@ class Start:
         """Whether ENTRYPOINT's source has the word in any form (train.py, serving)."""
         return bool(re.search(_FORMS[word], without_comments(self.text), re.IGNORECASE))
 
+    def knows_only(self, other: str) -> bool:
+        """Whether ENTRYPOINT's source knows the other word, and nothing in it tells of its own (train.py)."""
+        return self.speaks_of(other) and not self.mentions(self.word)
+
+    @property
+    def has_another_way(self) -> bool:
+        """Whether ENTRYPOINT's source does something of its own with a word that it does not name: `else`, `*)`."""
+        text = without_comments(self.text)
+        serves = self.word == "serve" and _SERVES.search(text)
+        return bool(serves or _OTHERWISE.search(text)) and not self.executes_its_arguments
+
+    @property
+    def may_train(self) -> bool:
+        """Whether something tells that it trains: `train` itself, or a word of ENTRYPOINT's source."""
+        return not self.by_entrypoint or bool(self.on_path.path) or not self.text or self.mentions("train")
+
     @property
     def changes_path(self) -> bool:
         """Whether ENTRYPOINT's script may put other folders on PATH: an environment of conda's, a virtual one."""
@@ -87,7 +106,9 @@ class Start:
 
     @property
     def executes_its_arguments(self) -> bool:
-        """Whether ENTRYPOINT's script runs what it is given: `exec "$@"`."""
+        """Whether ENTRYPOINT's script runs what it is given, `exec "$@"`, and has not made something else of it."""
+        if re.search(r"^\s*set\s+--\s", self.text, re.MULTILINE):
+            return False
         command = r'(?:exec\s+|eval\s+|command\s+)*(?:\S+\s+-[a-z]*\s+--\s+)?"?(?:\$@|\$\*|\$\{@\})"?'
         return bool(re.search(rf"(?:^|[;&|]|\b(?:then|else|do)\b)\s*{command}\s*(?:$|[;&|#])", self.text, re.MULTILINE))
 
@@ -133,6 +154,8 @@ class Programs:
             return Start(word, [word], on_path, on_path=on_path, elsewhere=elsewhere)
         argv = [*self._entrypoint, word]
         words, init = _without_wrappers(argv)
+        if not self.where(argv[0]):
+            words = argv
         program = self.find(words[0])
         shell_form = _shell_command(words)
         script = None if shell_form or words == [word] else self._script(words, word)
@@ -197,6 +220,9 @@ class Programs:
         if not words:
             return Program("")
         if posixpath.basename(words[0]) == "env" and self._is_file(words[0]):
+            _, _, whole = shebang.strip().partition(words[0])
+            if len(words) > 2 and not _SPLITS.match(whole):  # the kernel hands it on as one word
+                return self.find(whole.strip())
             names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
             return self.find(names[0]) if names else self._look(words[0], words[0], depth + 1)
         return self._look(words[0], words[0], depth + 1)

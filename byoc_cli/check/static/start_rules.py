@@ -52,7 +52,7 @@ def _taken_by_entrypoint(start: Start, other: Start) -> Verdict:
         return passed(f"ENTRYPOINT {entrypoint} knows the word `{word}`")
     if start.executes_its_arguments and start.on_path.path:
         return passed(f"ENTRYPOINT {entrypoint} executes it: {word} is {start.on_path.path}")
-    if _knows_only(start, other.word):
+    if start.knows_only(other.word) and not start.has_another_way:
         return skipped(f"ENTRYPOINT {entrypoint} knows the word `{other.word}` only: the image does not {word}")
     if start.executes_its_arguments and not start.changes_path and not start.speaks_of(other.word):
         return _missing(start, f"ENTRYPOINT {entrypoint} executes it, and ")
@@ -68,14 +68,9 @@ def no_use(image: ImageFacts, start: Start) -> str:
     result = there(image).result
     if result == "fail":
         return f"`{start.word}` cannot be started ({id_})"
-    if result == "skip" and _knows_only(start, other.word):
+    if result == "skip" and start.knows_only(other.word) and not start.has_another_way:
         return f"the image does not {start.word}"
     return ""
-
-
-def _knows_only(start: Start, other: str) -> bool:
-    """Whether ENTRYPOINT knows the other word, and nothing in it tells of its own (train.py)."""
-    return start.speaks_of(other) and not start.mentions(start.word)
 
 
 def _missing(start: Start, before: str = "") -> Verdict:

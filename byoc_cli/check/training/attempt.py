@@ -60,6 +60,7 @@ class Wanted:
     grace: float = _GRACE
     cpus: float = 0
     hyperparameters: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Path | None = None
     sharded: bool = False
@@ -164,6 +165,7 @@ def _job(bench: Bench, wanted: Wanted) -> TrainingJob:
         hyperparameters=given,
         channels=channels,
         instance_count=wanted.hosts,
+        environment={**job.environment, **wanted.environment},
         resources=[Resources(memory=memory, cpus=wanted.cpus, pids=_PIDS)],
         network_isolation=wanted.isolated,
         kind=KIND,
@@ -224,6 +226,7 @@ def _ran(host: Host, run: Run, listener: Listener, *, stopped: bool, seconds: fl
         first_word=listener.first_word,
         last_word=listener.last_word,
         stopped=stopped,
+        hollow=bool(model) and not any((place.model / name).lstat().st_size for name in model),
         ended_at=listener.started + seconds,
         out_of_memory=ended.out_of_memory,
         host=host.name,

@@ -22,6 +22,10 @@ _INVALID = '{"epochs": "1", "learning-rate": '
 _FAILURE = f"{paths.OUTPUT}/{paths.FAILURE_FILE}"
 _NO_DATA = "data that is none"
 _SLOWER = 2.0
+_TRACEBACK = "Traceback (most recent call last)"
+_GENERIC = re.compile(
+    r"(?i)\W*(?:(?:the|an?|job|model|training|train|has|was|unknown|error|failure|failed|exception)\W*)+"
+)
 _COMPLAINS = re.compile(r"(?i)\b(?:error|exception|failed|failure|fatal|invalid|cannot|could not|unable)\b")
 
 
@@ -61,7 +65,7 @@ def why_not(good: TrainingFacts) -> str:
     """Why nothing can be learnt of an image that the good run did not go well with."""
     if good.reason:
         return good.reason
-    return "it does not train on good data either (T-31)" if good.ran.code != 0 and not good.ran.stopped else ""
+    return good.failure
 
 
 TRAIN_BAD: Step[BadFacts] = Step(
@@ -81,7 +85,11 @@ def exit_code(facts: BadFacts) -> Verdict:
     if ran.code:
         return passed(f"exit code {ran.code}, with {facts.what}")
     if hidden := _hides(facts):
-        return failed(f"with {facts.what}: {hidden}\nand then exit code 0", cloud="TrainingJobStatus: Completed")
+        seen, cloud = f"with {facts.what}: {hidden}\nand then exit code 0", "TrainingJobStatus: Completed"
+        # With a model it may have gone on for good reason.
+        return (
+            warned(f"{seen}, with a model", cloud=cloud) if ran.model and not _told(ran) else failed(seen, cloud=cloud)
+        )
     return skipped(f"it had nothing to say against {facts.what}")
 
 
@@ -90,13 +98,26 @@ def _hides(facts: BadFacts) -> str:
     ran = facts.ran
     if ran.code != 0:
         return ""
-    if ran.failure and ran.failure.strip():
-        return f"a failure file: {ran.failure.strip().splitlines()[0][:200]}"
-    if ran.model:
-        return ""
-    if said := causes.complaint(ran.log, facts.good.ran.log):
-        return said[:200]
-    return _no_model(facts)
+    if told := _told(ran):
+        return f"a failure file: {told.splitlines()[0][:200]}"
+    said = causes.complaint(ran.log, facts.good.ran.log)
+    if ran.model and not ran.hollow:
+        broke_off = _TRACEBACK in ran.log and _TRACEBACK not in facts.good.ran.log and not _went_on(facts)
+        return said[:200] if broke_off else ""
+    return said[:200] or _no_model(facts)
+
+
+def _went_on(facts: BadFacts) -> bool:
+    """Whether it said after its traceback what it says when all goes well, most of it: it trained with defaults."""
+    after, well = (
+        {re.sub(r"\d+", "0", line.strip()) for line in log.splitlines()}
+        for log in (facts.ran.log.rpartition(_TRACEBACK)[2], facts.good.ran.log)
+    )
+    return 2 * len(well & after) >= len(well)
+
+
+def _told(ran: Ran) -> str:
+    return (ran.failure or "").strip()
 
 
 def _no_model(facts: BadFacts) -> str:
@@ -121,23 +142,45 @@ def failure_file(facts: BadFacts) -> Verdict:
         return skipped("it did not fail")
     text = (ran.failure or "").strip()
     if not text:
-        if _astray(ran):
-            return skipped("it wrote it elsewhere (T-34)")
-        if facts.what == _NO_DATA:
-            return skipped("it wrote none, but its data was none either")
-        what = "is not there" if ran.failure is None else "is empty"
-        return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
-    cause = next((line for line in reversed(text.splitlines()) if line.strip()), "")
-    # A traceback has the cause in its last line.
-    if len(text) > FAILURE_REASON_CHARACTERS and "Traceback" in text[:FAILURE_REASON_CHARACTERS]:
-        message = cause.partition(": ")[2] or cause
-        if message[:80] not in text[:FAILURE_REASON_CHARACTERS]:
-            return warned(
-                f"it has {len(text):,} characters, and the cause comes after the first 1,024: {cause[:200]}",
-                "write the exception first, the traceback after it",
-                ran.cloud[:300] + "…",
-            )
+        return _no_failure_file(facts)
+    if facts.good.image.toolkit and text.startswith("Framework Error"):
+        return passed("the toolkit wrote it")
+    if _GENERIC.fullmatch(text):
+        return warned(f"it says {text[:200]!r}, and not why", cloud=ran.cloud)
+    if late := _cause_behind(text):
+        return warned(
+            f"it has {len(text):,} characters, and the cause comes after the first 1,024: {late[:200]}",
+            "write the exception first, the traceback after it",
+            ran.cloud[:300] + "…",
+        )
     return passed(text.splitlines()[0][:200])
+
+
+def _no_failure_file(facts: BadFacts) -> Verdict:
+    ran = facts.ran
+    if _astray(ran):
+        return skipped("it wrote it elsewhere (T-34)")
+    if facts.what == _NO_DATA:
+        return skipped("it wrote none, but its data was none either")
+    if ran is facts.good.ran and not facts.good.image.train.may_train:
+        return skipped("whether the image trains at all is not known")
+    what = "is not there" if ran.failure is None else "is empty"
+    return warned(f"exit code {ran.code}, and {_FAILURE} {what}", cloud=ran.cloud)
+
+
+def _cause_behind(text: str) -> str:
+    """The last line, where a traceback or a log before it fills what is shown; "" where the cause is there."""
+    shown = text[:FAILURE_REASON_CHARACTERS]
+    if text == shown or not ("Traceback" in shown or not _COMPLAINS.search(_split(shown))):
+        return ""
+    cause = next(line for line in reversed(text.splitlines()) if line.strip())
+    message = cause.partition(": ")[2] or cause
+    return "" if message[:80] in shown else cause
+
+
+def _split(text: str) -> str:
+    """Let JSONDecodeError be seen as an error."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
 
 
 @bad("T-34", "the failure file is `failure`, right in /opt/ml/output", f"write to {_FAILURE}")

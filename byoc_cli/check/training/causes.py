@@ -11,6 +11,8 @@ from byoc_cli.contract import paths
 
 ITSELF = "itself"
 """No rule of the contract, but a fault that no data mends: a module that is not there."""
+ELSEWHERE = "elsewhere"
+"""Nor this: a file that is not there, and is no matter of /opt/ml. It may be what a download would have made."""
 _BUS_ERROR = 135
 GPU = "gpu"
 CHANNEL = "channel"
@@ -30,12 +32,13 @@ class Cause:
 
 
 _NETWORK = (
-    r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname|getaddrinfo"
+    r"name resolution|Name or service not known|Could not resolve|Couldn't resolve|nodename nor servname"
+    r"|getaddrinfo (?:E[A-Z]|fail)"  # else it is a line of source
     r"|Network is unreachable|No route to host|NewConnectionError|ConnectTimeout|EndpointConnectionError|ENETUNREACH"
     r"|EAI_AGAIN|Could not connect to the endpoint|NoCredentialsError|Unable to locate credentials|URLError"
     r"|No matching distribution found|Temporary failure resolving|unable to resolve host|no such host|dial tcp"
     r"|Could not find a version that satisfies|Failed to connect to |UnknownHostException|NoRegionError"
-    r"|server misbehaving|failed to lookup address"
+    r"|server misbehaving|failed to lookup address|^(?:TimeoutError|socket\.timeout|OSError): .*timed out"
 )
 _STRINGS = (
     r"'str' object cannot be interpreted as an integer|can only concatenate str"
@@ -67,8 +70,17 @@ _NO_GPU = (
 # Keys of the platform's files as they are not spelled, one that is there only where it was given, and those that came
 # later and have to be passed over (T-15, T-16, T-19).
 _KEYS = (
-    r"KeyError: '(currentHost|current-host|current_instance_group|currentInstanceType|currentGroupName"
-    r"|networkInterfaceName|network-interface-name|instanceGroups|ContentType|trainingInputMode|s3DistributionType)'"
+    r"KeyError: '(?!(?:current_host|current_instance_type|current_group_name|hosts|network_interface_name"
+    r"|instance_groups|TrainingInputMode|S3DistributionType)')"
+    r"((?i:current.?host|current.?instance.?type|current.?(?:instance.?)?group(?:.?name)?|hosts|S3Uri"
+    r"|network.?interface.?name|instance.?groups|ContentType|TrainingInputMode|S3DistributionType))'"
+)
+# Its own name, which is not the host's (T-17, T-27), and an interface that it takes for granted (T-18).
+_NAMES = (
+    r"(?:Error|Exception|[Ff]ail|not in|[Uu]nknown).*\b(ip-10-0-[\w-]+)",
+    r"(no interface with this name|interface not found|no such network interface)",
+    r"\b(eth[1-9]|ethwe)\b.*(?:does not exist|not found|[Nn]o such|[Uu]nknown|[Cc]annot)",
+    r"(?:[Nn]o such|[Uu]nknown|[Cc]annot|[Uu]nable|[Ff]ail|Error).*\b(eth[1-9]|ethwe)\b",
 )
 _MORE_KEYS = (
     r"unexpected keyword argument '(current_instance_type|current_group_name|instance_groups|topology)'"
@@ -80,8 +92,11 @@ _ITSELF = (
     r"|^(?!.*(?:dlerror|dynamic library)).*cannot open shared object file"
     r"|can't open file|SyntaxError: |IndentationError: |NameError: |command not found|^\S+: \d+: \S+: not found$"
     r"|: exec: \S+: not found$"
-    r"|(?:Could not find or load main class)|Can't locate \S+ in @INC"
+    r"|(?:Could not find or load main class)|Can't locate \S+ in @INC|: No module named "
+    # Windows line ends in a file that a shell reads.
+    r"|\$'[^']*\\r'"
 )
+_ELSEWHERE = re.compile(rf"[ '\"\u2018](/(?!{paths.ROOT[1:]}/(?!code\b)|tmp\b|proc\b|sys\b|dev\b)[\w./-]+)")
 
 
 def cause(ran: Ran, *, channels: Collection[str] = (), strings: bool = False) -> Cause | None:
@@ -103,15 +118,22 @@ def _causes(lines: Sequence[str], channels: Collection[str], *, strings: bool) -
     yield from _find("T-60", rf"({paths.ROOT}[\w./-]*).*(?:[Pp]ermission denied|EACCES)", lines)
     yield from _find("T-22", rf"(?:Error|[Nn]ot a directory|[Cc]annot|[Ff]ail).*({paths.DATA}/[\w.-]+-manifest)", lines)
     yield from _find("T-22", rf"({paths.DATA}/[\w.-]+-manifest).*(?:[Ee]rror|[Nn]ot a directory|[Ff]ail)", lines)
+    for channel in channels:
+        yield from _find("T-22", rf"KeyError: '({re.escape(channel)}-manifest)'", lines)
     yield from _find("T-74", f"({_NETWORK})", lines)
     yield from _find("T-76", _SHARED_MEMORY, lines)
     yield from _find("T-11", _KEYS, lines)
     yield from _find("T-11", _MORE_KEYS, lines)
+    for names in _NAMES:
+        yield from _find("T-11", names, lines)
     if strings:
         yield from _find("T-12", f"({_STRINGS})", lines)
     yield from _missing(lines, channels)
     yield from _find(GPU, f"({_NO_GPU})", lines)
     yield from _find(ITSELF, f"({_ITSELF})", lines)
+    # The last word is that a file of the image's own is not there.
+    if lines and re.search(_MISSING, lines[-1]) and (path := _ELSEWHERE.search(lines[-1])):
+        yield Cause(ELSEWHERE, lines[-1].strip(), path[1])
 
 
 def _missing(lines: Sequence[str], channels: Collection[str]) -> Iterator[Cause]:
@@ -134,6 +156,38 @@ def _find(id_: str, pattern: str, lines: Sequence[str]) -> Iterator[Cause]:
         if found := re.search(pattern, line):
             yield Cause(id_, line.strip(), found[1] or "")
             return
+
+
+_REFUSALS = (
+    r"(?:unknown|unrecogni[sz]ed|invalid|unsupported|no such|not recogni[sz]e|unexpected)(?: \w+)?"
+    r" (?:command|argument|option|mode|choice|action|sub-?command|operation|task)s?\b\W{0,3}\b@\b(?! \w)"
+    r"|\b@(?:ing)?\b['\"]?(?: (?:mode|command))? (?:is |are )?"
+    r"(?:not (?:yet )?(?:implemented|supported|available)\b|unsupported)"
+)
+
+
+DOES_NOT_TRAIN = "the image does not train: "
+"""What a reason begins with where the program has told that it does something else."""
+
+
+def refusal(ran: Ran, word: str) -> str:
+    """The line in which a failed run says that it does not know the word it was started with, "" for none."""
+    forms = {"train": "train", "serve": "serv(?:e|ing)"}
+    pattern = re.compile(f"(?i){_REFUSALS.replace('@', forms.get(word, word))}")
+    lines = [*(ran.failure or "").splitlines(), *ran.log.splitlines()] if ran.code else []
+    # A traceback has the source first.
+    return next((line.strip() for line in reversed(lines) if pattern.search(line)), "")
+
+
+_NOTHING_TO_DO = re.compile(
+    r"(?i)\b(?:no|zero|0|empty|without|missing|find any|can(?:not|'t) find|could(?:n't| not) find)\b[^.:]{0,40}"
+    r"\b(?:data(?:set)?s?|files?|samples?|images?|channels?|inputs?|rows|GPUs?)\b"
+)
+
+
+def nothing_to_do(ran: Ran) -> str:
+    """The line of a log that tells that there was nothing that it could train on, "" for none."""
+    return next((line.strip() for line in ran.log.splitlines() if _NOTHING_TO_DO.search(line)), "")
 
 
 def missing_variable(log: str, source: str) -> Cause | None:

@@ -9,11 +9,12 @@ from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.training import causes
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.good import good
+from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import cloud_words, paths
+from byoc_cli.errors import some
 
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
-_BUFFERED_SECONDS = 3.0
 _NOT_PERMITTED, _NOT_FOUND = 126, 127
 _NO_TRAIN = re.compile(r"""(?:^|[\s:'"])train['"]?: (?:(?:command |executable file )?not found|No such file)""")
 _COMPLAINS = re.compile(
@@ -26,10 +27,7 @@ def _without_fault(facts: TrainingFacts, held: str) -> Verdict:
     """Pass where it ended well, skip where something else kept it from that."""
     if facts.ran.code == 0:
         return passed(held)
-    if facts.ran.stopped:
-        return skipped(_NOT_ENDED)
-    others = [each.id for each in facts.causes if each.id.startswith("T-")] or ["T-31"]
-    return skipped(f"it did not end well ({others[-1]})")
+    return skipped(_NOT_ENDED if facts.ran.stopped else facts.failure)
 
 
 def _too_long(facts: TrainingFacts) -> str:
@@ -59,6 +57,11 @@ def layout(facts: TrainingFacts) -> Verdict:
     if cause := facts.cause("T-11"):
         if cause.name.startswith("/"):
             return failed(cause.line, f"os.makedirs({posixpath.dirname(cause.name)!r}, exist_ok=True)", facts.ran.cloud)
+        if re.match(r"ip-|eth|no |interface", cause.name):
+            fix = f"read current_host and network_interface_name of {paths.CONFIG}/{paths.RESOURCE_CONFIG_FILE}"
+            return failed(
+                f"{cause.line}\nneither a host's name nor an interface can be known beforehand", fix, facts.ran.cloud
+            )
         fix = "read the keys that are needed, as they are spelled (current_host), and pass over the others"
         return failed(f"{cause.line}\nthe files in {paths.CONFIG} have other keys", fix, facts.ran.cloud)
     return _without_fault(facts, f"it ended well with {paths.ROOT} as in the cloud")
@@ -87,7 +90,7 @@ def resource_config(facts: TrainingFacts) -> Verdict:
     """The log tells, or the source of `train` speaks of nothing else."""
     if cause := facts.cause("T-14"):
         return failed(f"{cause.line}\nthe file is resourceconfig.json", cloud=facts.ran.cloud)
-    text = facts.image.train.on_path.text + facts.image.train.text
+    text = facts.image.train.on_path.text + facts.image.train.text + facts.source
     if "resourceConfig.json" in text and paths.RESOURCE_CONFIG_FILE not in text:
         return warned("the source of `train` speaks of resourceConfig.json only, which is never there")
     return _without_fault(facts, "it missed no resourceConfig.json")
@@ -145,7 +148,7 @@ def _ended_with_0(facts: TrainingFacts) -> Verdict:
     ran = facts.ran
     if ran.failure and ran.failure.strip():
         return failed(f"exit code 0, and a failure file: {ran.failure.strip().splitlines()[0]}", cloud=_COMPLETED)
-    complaint = "" if ran.model else causes.complaint(ran.log)
+    complaint = "" if ran.model and not ran.hollow else causes.complaint(ran.log)
     if complaint:
         return failed(f"exit code 0 and no model, after: {complaint}", cloud=_COMPLETED)
     return passed(f"exit code 0 after {ran.seconds:.1f} s")
@@ -156,21 +159,19 @@ _COMPLETED = "TrainingJobStatus: Completed, with an empty model.tar.gz"
 
 def _failed_by_itself(facts: TrainingFacts) -> Verdict:
     ran = facts.ran
-    itself = facts.cause(causes.ITSELF)
+    elsewhere = facts.cause(causes.ELSEWHERE)
+    itself = facts.cause(causes.ITSELF) or (elsewhere if elsewhere and elsewhere.line in ran.log else None)
     if itself:
         return failed(f"{itself.line}\n{ran.end}", "install what is missing, or correct the source", ran.cloud)
     if ran.code in {_NOT_PERMITTED, _NOT_FOUND}:  # a shell's word for a program, whatever the data
         return failed(ran.end, "install what is missing, or make it executable", ran.cloud)
-    channel = facts.cause(causes.CHANNEL)
-    wanted = f"--channel {channel.name}=PATH" if channel else "--channel NAME=PATH"
-    if facts.cause(causes.GPU):
-        return skipped(f"it needs a GPU, which a check does not give: {ran.log.splitlines()[-1][:200]}")
+    if gpu := facts.cause(causes.GPU):
+        return skipped(f"{facts.failure}: {gpu.line[:200]}")
     if ran.model and not _COMPLAINS.search(f"{ran.log}\n{ran.failure or ''}"):
         return failed(f"it left a model, complained of nothing, and ended with exit code {ran.code}", cloud=ran.cloud)
     if not facts.own_data:
-        last = ran.log.splitlines()[-1][:200] if ran.log else "it printed nothing"
-        return skipped(f"it could not train on a small file of numbers, give it data: {wanted} (it said: {last})")
-    return failed(ran.end, wanted if channel else "see its last lines", ran.cloud)
+        return skipped(f"{facts.failure} (it said: {ran.last_line or 'nothing'})")
+    return failed(ran.end, facts.wanted if facts.cause(causes.CHANNEL) else "see its last lines", ran.cloud)
 
 
 @good("T-45", "it leaves a model in /opt/ml/model", f"write the model to {paths.MODEL} before `train` ends")
@@ -178,15 +179,29 @@ def model(facts: TrainingFacts) -> Verdict:
     """A job that completes without one is of no use."""
     ran = facts.ran
     if ran.model:
-        more = f" and {len(ran.model) - 3} more" if len(ran.model) > 3 else ""
-        return passed(", ".join(ran.model[:3]) + more)
-    if not ran.completed:
-        return _without_fault(facts, "")
+        return _of_model(ran)
+    if ran.stopped:
+        return skipped(_NOT_ENDED)
+    if ran.code:
+        return skipped(facts.failure)
     if _ended_with_0(facts).result == "fail":
         return skipped("it hides a failure (T-31)")
+    if not facts.own_data and (said := causes.nothing_to_do(ran)):
+        return skipped(
+            f"it made nothing of a small file of numbers, give it data: {facts.wanted} (it said: {said[:200]})"
+        )
     elsewhere = [path for path in ran.elsewhere if not path.startswith(_UNWATCHED) and "__pycache__" not in path]
     where = f"; it made {', '.join(elsewhere[:3])}" if elsewhere else ""
     return failed(f"exit code 0, and {paths.MODEL} is empty{where}", cloud=_COMPLETED)
+
+
+def _of_model(ran: Ran) -> Verdict:
+    if ran.completed and ran.hollow:
+        return failed(f"exit code 0, and in {paths.MODEL} {', '.join(ran.model[:3])}: 0 bytes", cloud=_COMPLETED)
+    if "model.tar.gz" in ran.model:
+        seen = f"{paths.MODEL}/model.tar.gz is packed once more: `serve` finds an archive, not the model"
+        return warned(seen, f"write the model's files to {paths.MODEL}; SageMaker packs them")
+    return passed(some(ran.model))
 
 
 @good("T-46", "what it leaves in /opt/ml/output is in data", f"write to {paths.OUTPUT_DATA}")
@@ -228,8 +243,7 @@ def data(facts: TrainingFacts) -> Verdict:
 def _not_strict(facts: TrainingFacts) -> str:
     if facts.strict.stopped:
         return _NOT_ENDED
-    other = next((each.id for each in facts.causes if each.id.startswith("T-")), "")
-    return f"it did not end well ({other or 'T-31'})"
+    return facts.failure or f"it did not end well ({next((each.id for each in facts.causes), 'T-31')})"
 
 
 @good("T-60", "it can write where SageMaker lets root write", "remove USER, and do not drop root's rights in `train`")
@@ -255,14 +269,11 @@ def prints(facts: TrainingFacts) -> Verdict:
             f"it printed nothing{where}", "print to stdout or stderr", "an empty log in /aws/sagemaker/TrainingJobs"
         )
     lines = ran.log.splitlines()
-    first = ran.first_word or 0.0
-    # All at once, and not much later it ended.
-    late = first > _BUFFERED_SECONDS and ran.last_word - first < 0.1 * first and ran.seconds < 2 * first
-    python = re.search(r"python", facts.image.train.on_path.shebang or facts.image.train.program.path)
-    buffered = late and len(lines) > 2 and python and not facts.image.image.config.environment.get("PYTHONUNBUFFERED")
-    if buffered:
+    sooner = facts.unbuffered
+    if sooner and sooner.first_word is not None and sooner.first_word < 0.5 * (ran.first_word or 0):
         return warned(
-            f"its first of {len(lines)} lines came after {ran.first_word:.1f} of {ran.seconds:.1f} s: Python buffers",
+            f"its first of {len(lines)} lines came after {ran.first_word:.1f} of {ran.seconds:.1f} s: Python buffers; "
+            f"with PYTHONUNBUFFERED=1 it comes after {sooner.first_word:.1f} s",
             "ENV PYTHONUNBUFFERED=1",
         )
     return passed(f"{len(lines)} lines, the first after {ran.first_word or 0:.1f} s")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from byoc_cli.contract import training
 
 _SHOWN_LINES = 5
+_BUFFERED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Ran:
     `code` is None where the engine could not start it, and `refused` says why. `stopped` tells that it was told to end,
     or killed, because it took too long. `failure` is what it wrote to /opt/ml/output/failure, None for no such file;
     `model`, `output`, `checkpoints` are the names below these folders, `links` the lines about symbolic links in the
-    model. `first_word` and `last_word` are when it printed, in seconds after the start, `ended_at` when it ended, on
-    the monotonic clock. `elsewhere` are files that it made
-    outside of /opt/ml, which no job keeps.
+    model, which is `hollow` if all its files are empty. `first_word` and `last_word` are when it printed, in seconds
+    after the start, `ended_at` when it ended, on the monotonic clock. `elsewhere` are files that it made outside of
+    /opt/ml, which no job keeps.
     """
 
     code: int | None = 0
@@ -34,6 +35,7 @@ class Ran:
     first_word: float | None = None
     last_word: float = 0.0
     stopped: bool = False
+    hollow: bool = False
     ended_at: float = 0.0
     out_of_memory: bool = False
     refused: str = ""
@@ -48,6 +50,18 @@ class Ran:
     def failed(self) -> bool:
         """Whether it ended by itself, and the cloud would call the job Failed."""
         return self.code != 0 and not self.stopped
+
+    @property
+    def last_line(self) -> str:
+        """Its last word, "" where it said nothing."""
+        return next((line.strip()[:200] for line in reversed(self.log.splitlines()) if line.strip()), "")
+
+    @property
+    def said_late(self) -> bool:
+        """Whether all that it said came at once, and it ended not much later: it may have been buffered."""
+        first = self.first_word or 0.0
+        at_once = self.last_word - first < 0.1 * first and self.seconds < 2 * first
+        return first > _BUFFERED_SECONDS and at_once and len(self.log.splitlines()) > 2
 
     @property
     def last_lines(self) -> str:

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from byoc_cli.check.bench import Bench
@@ -19,7 +19,7 @@ from byoc_cli.check.training.bad import why_not
 from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.guarded import rules_of
 from byoc_cli.check.training.ran import Ran
-from byoc_cli.check.training.signals import Process, first_process
+from byoc_cli.check.training.signals import NO_HANDLER, Process, first_process
 from byoc_cli.contract import cloud_words, paths
 from byoc_cli.engine.types import Container
 from byoc_cli.local.runs import Run
@@ -28,6 +28,7 @@ from byoc_cli.local.training.execution import Execution
 _LOOK_SECONDS = 0.02
 _WORDLESS_SECONDS = 5.0  # it is running, though it says nothing
 _SETTLE_SECONDS = 2.0
+_HANDLER_SECONDS = 10.0  # of one whose source speaks of signals: a busy machine may be slow
 _MIDDLE_SECONDS = 15.0  # at most so long for the middle of a training
 _SHORT_SECONDS = 3.0
 _SHORT_CPUS = 0.02
@@ -36,8 +37,9 @@ _KILLED = 137
 _BY_SIGNAL = {0, 130, 143}  # what programs end with at SIGTERM
 _GRACE = 20.0
 _IGNORED_GRACE = 3  # of one that does not take SIGTERM: /proc has told already
-_COUNTER = re.compile(r"(?i)\b(?:epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
-_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b")
+_SIGNALS = re.compile(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b")
+_COUNTER = re.compile(r"(?i)\b(epoch|step|iteration|iter|round)\b\W{0,3}(\d+)")
+_GOES_ON = re.compile(r"(?i)resum|restor|checkpoint|continu|load|\bfrom\b|skip|already")
 _RESUMED_SECONDS = 3.0  # after its first word it has read its checkpoints
 
 
@@ -69,11 +71,12 @@ class Stopper:
     One that `speaks` is waited for until it does: before, its interpreter is still starting, and has no handler.
     """
 
-    def __init__(self, middle: float, grace: float, *, speaks: bool, slowed: bool) -> None:
+    def __init__(self, middle: float, grace: float, *, speaks: bool, slowed: bool, settle: float = 0.0) -> None:
         self.process: Process | None = None
         self.looks = 0
         self.asked_at = 0.0
         self._middle = middle
+        self._settle = settle
         self._grace = grace
         self._speaks = speaks
         self._slowed = slowed
@@ -87,6 +90,8 @@ class Stopper:
             if self._is_middle(listener):
                 self.asked_at = time.monotonic()
                 takes = self.process is None or self.process.takes
+                if self._slowed:  # what it has to do until it ends is not to be slow
+                    container.free_cpus()
                 execution.grace = self._grace if takes else _IGNORED_GRACE
                 execution.stop("stopped", "")
                 return
@@ -104,7 +109,9 @@ class Stopper:
         takes = bool(self.process and self.process.takes)
         if self._slowed:  # it is over soon: until then a handler may come
             return takes
-        return elapsed > self._middle and (takes or elapsed - (listener.first_word or 0) > _SETTLE_SECONDS)
+        return elapsed > self._middle and (
+            takes or elapsed - (listener.first_word or 0) > max(self._settle, _SETTLE_SECONDS)
+        )
 
 
 def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
@@ -113,18 +120,20 @@ def train(bench: Bench, have: Mapping[str, Any]) -> StopFacts:
     if reason := why_not(good):
         return StopFacts(good, reason)
     short = good.ran.completed and good.ran.seconds < _SHORT_SECONDS
-    longer = sources.longer(good.hyperparameters, good.named) if short else {}
-    slowed = short and not longer
-    given = longer or good.hyperparameters
-    cpus = _SHORT_CPUS if slowed else 0
-    wanted = good.again("stop", bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
-    for name, share in (("stop", 0.5), ("stop-sooner", 0.15)):  # the good run had less of this machine, then
-        wanted = replace(wanted, name=name)
+    settle = _HANDLER_SECONDS if _SIGNALS.search("\n".join(sources.own(good.image).values())) else 0.0
+    # The good run may have had less of this machine than the one that is to be stopped: it is over too soon, then.
+    for name, share in (("stop", 0.5), ("stop-sooner", 0.15), ("stop-longer", 0.15)):
+        short = short or (name == "stop-longer" and good.ran.completed)
+        longer = sources.longer(good.hyperparameters, good.named) if short else {}
+        slowed = short and not longer
+        given = longer or good.hyperparameters
+        cpus = _SHORT_CPUS if slowed else 0
+        wanted = good.again(name, bench.order.timeout, cpus=cpus, grace=_IGNORED_GRACE, hyperparameters=given)
         grace = min(_GRACE, bench.order.timeout / 2)
         middle = min(good.ran.seconds * share, _MIDDLE_SECONDS)
         first = good.ran.first_word
         speaks = first is not None and first < good.ran.seconds / 2  # not only at its end, out of a buffer
-        stopper = Stopper(middle, grace, speaks=speaks, slowed=slowed)
+        stopper = Stopper(middle, grace, speaks=speaks, slowed=slowed, settle=settle)
         ran = attempt(bench, wanted, stopper)[0]
         if stopper.asked_at or slowed or ran.code:
             break
@@ -197,12 +206,13 @@ def _ended_before(facts: StopFacts) -> str:
 def _ignores(facts: StopFacts, process: Process) -> Verdict:
     if not facts.asked and (facts.looks < _ENOUGH_LOOKS or _may_handle(facts.good.image, process)):
         return skipped(_ended_before(facts))
-    fix = f"signal.signal(signal.SIGTERM, handler) early in {process.name or '`train`'}"
+    fix = f"signal.signal(signal.SIGTERM, handler) early in {process.script or '`train`'}"
     if process.name in SHELLS:
         fix = "start the program with exec, so that it is PID 1: exec python train.py; and let it handle SIGTERM"
     killed = f"\nit was still running {facts.seconds:.0f} s after SIGTERM" if facts.asked and facts.killed else ""
+    why = "ignores SIGTERM" if process.ignores else f"has {NO_HANDLER}"
     return warned(
-        f"PID 1 ({process.command}) has no handler of SIGTERM, and without one the kernel keeps it from PID 1{killed}",
+        f"PID 1 ({process.command}) {why}{killed}",
         fix,
         cloud_words.killed_while_stopping(),
     )
@@ -211,7 +221,7 @@ def _ignores(facts: StopFacts, process: Process) -> Verdict:
 def _may_handle(image: ImageFacts, process: Process) -> bool:
     """Whether it may have had a handler for too short a time to be seen: its source speaks of it, or is not known."""
     text = next((text for path, text in sources.own(image).items() if path in process.command.split()), None)
-    return text is None or bool(re.search(r"SIGTERM|\bsignal\b|\btrap\b|\$SIG\b", text))
+    return text is None or bool(_SIGNALS.search(text))
 
 
 @stop("T-41", "it saves its model when it is stopped", f"let the handler of SIGTERM save to {paths.MODEL}")
@@ -252,13 +262,21 @@ def resumes(facts: StopFacts) -> Verdict:
     if facts.resumed.failed:
         return warned(f"with {kept} it fails\n{facts.resumed.end}", cloud=facts.resumed.cloud)
     if _begins_anew(facts.ran.log, facts.resumed.log):
-        return warned(f"with {kept} it begins anew: {_COUNTER.findall(facts.resumed.log)[0]} comes first again")
+        return warned(
+            f"with {kept} it begins anew: {' '.join(_COUNTER.findall(facts.resumed.log)[0])} comes first again"
+        )
     return passed(f"it starts with {kept}")
 
 
 def _begins_anew(before: str, after: str) -> bool:
     """Whether the rounds that it counts begin as they did without checkpoints, and nothing tells that it goes on."""
-    first, again = ([int(number) for number in _COUNTER.findall(log)] for log in (before, after))
+    words = [word.lower() for word, _ in _COUNTER.findall(before)]
+    if not words:
+        return False
+    rounds = max(words, key=words.count)  # "step 1 of 3: reading" counts something else
+    first, again = (
+        [int(number) for word, number in _COUNTER.findall(log) if word.lower() == rounds] for log in (before, after)
+    )
     known = set(before.splitlines())
     goes_on = any(_GOES_ON.search(line) for line in after.splitlines() if line not in known)
     return bool(first and again) and again[0] == first[0] and max(first) > first[0] + 1 and not goes_on

@@ -11,6 +11,7 @@ import struct
 from tests.integration.check.images import File
 from tests.integration.check.mutant import COPY_TRAIN as _COPY_TRAIN
 from tests.integration.check.mutant import SERVE, TRAIN, Mutant, edited
+from tests.integration.check.mutants_other import OTHER_MUTANTS
 from tests.integration.check.mutants_serve import SERVE_MUTANTS
 from tests.integration.check.mutants_train import TRAIN_MUTANTS
 
@@ -171,4 +172,5 @@ MUTANTS = (
     ),
     *TRAIN_MUTANTS,
     *SERVE_MUTANTS,
+    *OTHER_MUTANTS,
 )

@@ -84,6 +84,46 @@ if [ "$1" = "serve" ]; then exec python3 /srv/serve.py; fi
 exec python3 /srv/train.py
 """
 
+NODE_ENTRYPOINT = b"""const http = require("http");
+if (process.argv[2] === "train") { require("./fit"); }
+else { http.createServer((request, response) => response.end()).listen(8080); }
+"""
+
+R_ENTRYPOINT = b"""library(plumber)
+args <- commandArgs()
+if (any(grepl('train', args))) { train() }
+if (any(grepl('serve', args))) { plumb('/opt/plumber.R')$run(host='0.0.0.0', port=8080) }
+"""
+
+ONE_WORD_ENTRYPOINT = b"""#!/bin/bash
+if [[ "$1" == "train" ]]; then
+    python3 /opt/higgs.py
+else
+    echo -e "did not recognize option '${1}' \\n"
+    exit 1
+fi
+"""
+
+REWRITING_ENTRYPOINT = b"""#!/bin/sh
+set -e
+set -- python3 /srv/cli.py "$@"
+exec "$@"
+"""
+
+WORDS_AS_FUNCTIONS = b"""#!/bin/bash
+train() { exec python3 /srv/fit.py; }
+serve() { exec gunicorn -b 0.0.0.0:8080 app:app; }
+"$@"
+"""
+
+# Settings as SM_VLLM_… are the user's own, not the toolkit's.
+VLLM_ENTRYPOINT = b"""#!/bin/bash
+PREFIX="SM_VLLM_"
+ARGS=(--port 8080)
+while IFS='=' read -r key value; do ARGS+=("--${key#"${PREFIX}"}" "$value"); done < <(env | grep "^${PREFIX}")
+exec vllm serve "${ARGS[@]}"
+"""
+
 STYLES = (
     # gunicorn and Flask behind a script that takes the word.
     Recipe(
@@ -209,6 +249,70 @@ STYLES = (
         ["COPY e /entry", 'ENTRYPOINT ["/bin/bash", "-lc", "exec \\"$0\\" \\"$@\\""]'],
         {"e": File(b"#!/bin/sh\n")},
     ),
+    # A program of Node's, of R's, of Java's; code on the command line; each is given the word.
+    Recipe(
+        "node",
+        [_NO_WORDS, "RUN cp /bin/cat /usr/bin/node", "COPY i /app/index.js", 'ENTRYPOINT ["node", "/app/index.js"]'],
+        {"i": File(NODE_ENTRYPOINT, 0o644)},
+    ),
+    Recipe(
+        "r",
+        [
+            _NO_WORDS,
+            "RUN cp /bin/cat /usr/bin/Rscript",
+            "COPY m /opt/ml/mars.R",
+            'ENTRYPOINT ["/usr/bin/Rscript", "--no-save", "/opt/ml/mars.R"]',
+        ],
+        {"m": File(R_ENTRYPOINT, 0o644)},
+    ),
+    Recipe("java", [_NO_WORDS, "RUN cp /bin/cat /usr/bin/java", 'ENTRYPOINT ["java", "-jar", "/serve.jar"]']),
+    Recipe("code", [_NO_WORDS, 'ENTRYPOINT ["python3", "-c", "import sys; import app; app.main(sys.argv[1])"]']),
+    Recipe(
+        "conda-run",
+        [
+            _NO_WORDS,
+            "COPY c /opt/conda/bin/conda",
+            "COPY train serve /opt/conda/envs/env/bin/",
+            "ENV PATH=/opt/conda/bin:$PATH",
+            'ENTRYPOINT ["conda", "run", "--no-capture-output", "-n", "env"]',
+        ],
+        {
+            "c": File(b"#!/usr/bin/python3\nfrom conda.cli import main\nmain()\n"),
+            "train": File(TRAIN),
+            "serve": File(SERVE),
+        },
+    ),
+    Recipe(
+        "one-word", [_NO_WORDS, "COPY e /e.sh", 'ENTRYPOINT ["bash", "/e.sh"]'], {"e": File(ONE_WORD_ENTRYPOINT, 0o644)}
+    ),
+    Recipe("rewrites", [_NO_WORDS, "COPY e /e.sh", 'ENTRYPOINT ["/e.sh"]'], {"e": File(REWRITING_ENTRYPOINT)}),
+    Recipe("functions", [_NO_WORDS, "COPY e /e.sh", 'ENTRYPOINT ["/e.sh"]'], {"e": File(WORDS_AS_FUNCTIONS)}),
+    Recipe("vllm", [_NO_WORDS, "COPY e /e.sh", 'ENTRYPOINT ["/e.sh"]'], {"e": File(VLLM_ENTRYPOINT)}),
+    # Links to links, of files and of folders; options of env; an archive behind a script (zipapp, makeself).
+    Recipe(
+        "links",
+        [
+            "COPY train /opt/app/bin/run.py",
+            "RUN mv /usr/local/bin/serve /opt/serve && rm /usr/local/bin/train",
+            "RUN ln -s /opt/app /srv/app && ln -s ../../../srv/app/bin/run.py /usr/local/bin/train",
+            "RUN ln -s /opt/serve /opt/again && ln -s /opt/again /usr/local/bin/serve",
+        ],
+        {"train": File(TRAIN.replace(b"/usr/bin/env python3", b"/usr/bin/env -S python3 -u", 1))},
+    ),
+    Recipe(
+        "archives",
+        ["COPY train serve /usr/local/bin/"],
+        {
+            "train": File(b"#!/usr/bin/env python3\nPK\x03\x04\x14\0\0\r\n\x89\0"),
+            "serve": File(b'#!/bin/sh\nexec tail -c +64 "$0" | sh\n\x1f\x8b\0\0\r\n'),
+        },
+    ),
+    # Python is given a file of that name in its folder.
+    Recipe(
+        "python-alone",
+        [_NO_WORDS, "WORKDIR /srv", "COPY train serve ./", 'ENTRYPOINT ["python3"]'],
+        {"train": File(TRAIN, 0o644), "serve": File(SERVE, 0o644)},
+    ),
     Recipe(
         "relative",
         ["WORKDIR /srv", "COPY train serve ./bin/", "COPY e ./entry", _NO_WORDS, 'ENTRYPOINT ["./entry"]'],
@@ -223,6 +327,14 @@ SKIPPED: Mapping[str, set[str]] = {
     "conda": {"T-01"},
     "trains-by-default": {"T-01"},
     "shell-with-first-argument": {"T-01", "H-01"},
+    "node": {"H-01"},
+    "java": {"T-01", "H-01"},
+    "code": {"T-01", "H-01"},
+    "conda-run": {"T-01", "H-01"},
+    "one-word": {"H-01"},
+    "rewrites": {"T-01", "H-01"},
+    "vllm": {"T-01"},
+    "python-alone": {"T-01", "H-01"},
     "relative": {"T-01", "H-01"},
     "shell-with-arguments": {"T-01", "H-01"},
 }
@@ -237,6 +349,13 @@ def test_a_sound_image_raises_no_alarm(make: Make, folder: Path, style: Recipe) 
     assert wrong == {}
     skipped = {id_ for id_, each in found.items() if each.result == "skip"} - {"I-16"}
     assert skipped == SKIPPED.get(style.name, set())
+
+
+def test_t60_what_serves_only_may_be_another_user_s(make: Make, folder: Path) -> None:
+    """It needs to read its model, and to write to /tmp."""
+    lines = [_NO_WORDS, "COPY e /e.sh", "USER 1000", 'ENTRYPOINT ["/e.sh"]']
+    found = findings(make(Recipe("serves-as-user", lines, {"e": File(VLLM_ENTRYPOINT)})), folder, ["static"])
+    assert {id_: each.result for id_, each in found.items() if each.result in {"fail", "warn"}} == {"T-60": "warn"}
 
 
 def test_an_image_without_a_shell_and_without_python(make: Make, folder: Path) -> None:

@@ -198,6 +198,65 @@ def test_what_needs_other_data_is_asked_for_it(make: Make, folder: Path) -> None
     assert found["T-32"].result == "pass"
 
 
+# Both words lead to the same server, and it would go on for ever.
+SERVER = b"""#!/usr/bin/env python3
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+
+# As MLflow's images have it.
+NO_TRAINING = b"""#!/usr/bin/env python3
+import sys
+if sys.argv[1] == "serve":
+    raise SystemExit("not here")
+raise Exception("Train is not implemented.")
+"""
+
+UNKNOWN_WORD = b"""#!/usr/bin/env python3
+import argparse
+commands = argparse.ArgumentParser()
+commands.add_argument("command", choices=["run", "predict"])
+commands.parse_args()
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (SERVER, "with the word `train`, too, it listens on 8080"),
+        (NO_TRAINING, "Exception: Train is not implemented."),
+        (UNKNOWN_WORD, "invalid choice: 'train'"),
+    ],
+)
+def test_what_does_not_train_is_not_blamed_for_it(make: Make, folder: Path, entry: bytes, said: str) -> None:
+    lines = ["RUN rm /usr/local/bin/train", "COPY entry /app.py", 'ENTRYPOINT ["python3", "/app.py"]']
+    recipe = Recipe(f"no-training-{len(entry)}", lines, {"entry": File(entry, 0o644)})
+    found = findings(make(recipe), folder, ["train-good", "train-bad", "train-stop"])
+    assert {each.result for each in found.values()} == {"skip"}
+    assert said in found["T-45"].verdict.seen
+
+
+@pytest.mark.parametrize("said", ["no training data found, nothing to do", "pytorch cannot find any GPUs !"])
+def test_t45_what_has_nothing_to_train_on_is_asked_for_data(make: Make, folder: Path, said: str) -> None:
+    train = File(f"#!/bin/sh\necho '{said}'\n".encode())
+    found = findings(make(Recipe(f"train-nothing-{len(said)}", _COPY, {"train": train})), folder, ["train-good"])
+    assert {id_: each.verdict.seen for id_, each in found.items() if each.result in {"fail", "warn"}} == {}
+    assert "--channel NAME=PATH" in found["T-45"].verdict.seen
+
+
+def test_t69_what_imports_for_long_is_not_buffered(make: Make, folder: Path) -> None:
+    """Its lines come late, and all at once, whatever the buffer."""
+    source = b"import sys, time\ntime.sleep(4)\nfor step in range(5): print('step', step)\n"
+    train = File(b"#!/usr/bin/env python3\n" + source + b"open('/opt/ml/model/m', 'w').write('1')\n")
+    lines = ["ENV PYTHONUNBUFFERED=", *_COPY]
+    found = findings(make(Recipe("train-imports", lines, {"train": train})), folder, ["T-69"])
+    assert (found["T-69"].result, found["T-69"].verdict.seen[:8]) == ("pass", "5 lines,")
+
+
 # What SageMaker's training toolkit does, in few words: variables, and hyperparameters as words of the command line.
 TOOLKIT = b"""import json, os, subprocess, sys
 CONFIG = "/opt/ml/input/config/"

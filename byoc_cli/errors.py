@@ -9,7 +9,7 @@ Interrupted       130/143  byoc itself was told to stop (not an Exception, which
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -51,3 +51,8 @@ class Interrupted(BaseException):
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
         self.result = result
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Name the first of many, for a message."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

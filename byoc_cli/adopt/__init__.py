@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from byoc_cli import project
 from byoc_cli.adopt import chain, image_rules, reading, sketch, source_rules, stages, toml
@@ -22,7 +23,7 @@ from byoc_cli.engine import dockerfile
 from byoc_cli.errors import ByocError, MachineError, UsageError
 from byoc_cli.project import FILE_NAME, Project
 
-__all__ = ["Adoption", "Missing", "Proposal", "adopt", "refuse_existing", "shadowed", "write"]
+__all__ = ["Adoption", "Missing", "Proposal", "adopt", "existing", "refuse_existing", "write"]
 
 _CHANNEL = re.compile(
     rf"""{re.escape(paths.DATA)}/([A-Za-z0-9][\w.-]*)|\bSM_CHANNEL_([A-Z0-9_]+)|^\s*channel(?:_?name)?\s*=\s*["']([\w.-]+)["']""",
@@ -83,7 +84,8 @@ def _folder(folder: Path) -> Path:
         if folder.is_file():
             parent = folder.parent
             raise UsageError(
-                f"{folder} is a file\nbyoc adopts a folder", hint=f"byoc adopt {parent} --dockerfile {folder}"
+                f"{folder} is a file\nbyoc adopts a folder",
+                hint=f"byoc adopt {quote(str(parent))} --dockerfile {quote(str(folder))}",
             )
         raise UsageError(f"there is no folder '{folder}'", hint="byoc adopt DIR")
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -117,7 +119,8 @@ def _nothing(folder: Path, source: str, fitting: Sequence[tuple[Source, Path]]) 
         )
     known = ", ".join(each.about for each in SOURCES)
     return UsageError(
-        f"there is nothing to adopt in {folder}\nno file of these shows: {known}", hint=f"byoc init {folder}"
+        f"there is nothing to adopt in {folder}\nno file of these shows: {known}",
+        hint=f"byoc init {quote(str(folder))}",
     )
 
 
@@ -127,8 +130,9 @@ def _looked_into(proposal: Proposal, folder: Folder) -> tuple[Proposal, list[Mis
     file = proposal.root / proposal.dockerfile.value
     args = {name: found.value for name, found in proposal.args.items()}
     parsed = dockerfile.parse(reading.text(file), args)
-    architecture = (proposal.platform.value if proposal.platform else project.DEFAULT_PLATFORM).split("/")[1]
-    drawn = sketch.Sketch(stages.draw(parsed, proposal.root, file, args), architecture)
+    platform = proposal.platform.value if proposal.platform else project.DEFAULT_PLATFORM
+    architecture = platform.split("/")[1]
+    drawn = sketch.Sketch(stages.draw(parsed, proposal.root, file, platform, args), architecture)
     facts = describe(drawn, drawn.image, architecture)
     facts = replace(facts, toolkit=drawn.toolkit or ("" if drawn.base_is_plain else facts.toolkit))
     train, serve = (chain.of(drawn, facts, word) for word in sketch.COMMANDS)
@@ -193,8 +197,7 @@ def refuse_existing(adoption: Adoption) -> None:
         UsageError: there is a byoc.toml, or a [tool.byoc].
 
     """
-    _, file = project.find(adoption.proposal.root)
-    if file and file.parent == adoption.proposal.root:
+    if file := existing(adoption):
         what = f"{file} is there already" if file.name == FILE_NAME else f"{file} has a [tool.byoc] already"
         raise UsageError(
             f"{what}\nbyoc adopt does not change what you wrote",
@@ -202,10 +205,10 @@ def refuse_existing(adoption: Adoption) -> None:
         )
 
 
-def shadowed(adoption: Adoption) -> Path | None:
-    """Name the pyproject.toml whose [tool.byoc] nobody reads once there is a byoc.toml."""
+def existing(adoption: Adoption) -> Path | None:
+    """Name the project file that the folder has already: a byoc.toml, or a pyproject.toml with a [tool.byoc]."""
     _, file = project.find(adoption.proposal.root)
-    return file if file and file.parent == adoption.proposal.root and file.name != FILE_NAME else None
+    return file if file and file.parent == adoption.proposal.root else None
 
 
 def write(adoption: Adoption) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from byoc_cli.adopt import chain
 from byoc_cli.adopt.proposal import Missing
-from byoc_cli.adopt.reading import Folder, some
+from byoc_cli.adopt.reading import Folder
 from byoc_cli.adopt.sketch import COMMANDS, Sketch
 from byoc_cli.adopt.source_rules import missing
 from byoc_cli.adopt.stages import words_of
@@ -22,6 +22,7 @@ from byoc_cli.check.static.facts import ImageFacts
 from byoc_cli.check.table import STEPS
 from byoc_cli.contract import hosting
 from byoc_cli.engine import context
+from byoc_cli.errors import some
 
 _JUDGED = ("T-01", "T-06", "T-07", "T-29", "T-60", "H-01", "I-06", "I-08", "I-12", "I-14")
 # Where in the Dockerfile a rule's evidence stands.
@@ -37,11 +38,15 @@ _NOT_FOR_AN_IMAGE = (".git", ".env", ".venv", "venv", "node_modules", "data", "l
 
 def judge(sketch: Sketch, facts: ImageFacts, dockerfile: Path, folder: Folder) -> Iterator[Missing]:
     """Judge the rules, each with the line of the Dockerfile or the file that it is about."""
+    names = {posixpath.basename(source) for source, _ in sketch.stage.absent}
+    absent = {id_ for id_, word in zip(("T-01", "H-01"), COMMANDS, strict=True) if word in names}  # COPY is the cause
     for step in STEPS:
         for rule in step.rules if step.name == "static" else ():
             verdict = (
                 rule.judge(sketch.with_folders(facts) if rule.id == "I-06" else facts) if rule.id in _JUDGED else None
             )
+            if rule.id in absent:
+                continue
             if verdict and verdict.result in {"fail", "warn"}:
                 if rule.id == "H-01" and (fix := _by_command(sketch, facts)):
                     verdict = replace(verdict, fix=fix)

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from byoc_cli.adopt.stages import Copied, Stage
 from byoc_cli.check.static.facts import ImageFacts, describe
-from byoc_cli.check.static.programs import DEFAULT_PATH
 from byoc_cli.contract import hosting, training
-from byoc_cli.engine.types import FileStat, Image
+from byoc_cli.engine.types import DEFAULT_PATH, FileStat, Image
 from byoc_cli.local.building import mended
 
 COMMANDS = (training.COMMAND, hosting.COMMAND)

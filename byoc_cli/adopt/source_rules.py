@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from byoc_cli.adopt.chain import Chain, Source
 from byoc_cli.adopt.proposal import Missing
-from byoc_cli.adopt.reading import Folder, some
+from byoc_cli.adopt.reading import Folder
 from byoc_cli.check.model import Finding, Verdict, failed, warned
 from byoc_cli.check.table import STEPS
 from byoc_cli.contract import hosting, paths
+from byoc_cli.errors import some
 
 _TOOLKITS = re.compile(
     r"\bsagemaker[-_](?:training|inference|containers)|\bsagemaker_\w+_container\b|multi_model_server"

@@ -57,16 +57,17 @@ def adopt(
 
     word = choice(source, "--from", [each.name for each in SOURCES]) if source else ""
     found = recipe.adopt(folder, source=word, dockerfile=dockerfile)
+    there = recipe.existing(found)
     asked = not dry_run and (yes or session.console.interactive)
     if asked and not overwrite:
         recipe.refuse_existing(found)
     adopt_view.show(session.console, found)
     written = asked and (yes or _confirmed(session.console, found))
     if written:
-        if table := recipe.shadowed(found):
-            session.console.warn(f"the [tool.byoc] of {table} is not read any longer", "remove it")
+        if there and there != found.file:
+            session.console.warn(f"the [tool.byoc] of {there} is not read any longer", "remove it")
         recipe.write(found)
-    adopt_view.end(session.console, found, written=written, asked=asked)
+    adopt_view.end(session.console, found, there, written=written, asked=asked)
     return Outcome(_data(found, written=written))
 
 

@@ -10,7 +10,7 @@ import typer
 from byoc_cli.commands import hosted
 from byoc_cli.commands.dev_source import DebugPortOption, found
 from byoc_cli.commands.options import EnvFileOption, EnvOption, ModelOption, Outcome, Session, region
-from byoc_cli.commands.serve_containers import containers, definitions, given_models
+from byoc_cli.commands.serve_containers import containers, definitions, given_models, models_of
 from byoc_cli.contract import hosting
 from byoc_cli.errors import UsageError
 
@@ -61,6 +61,7 @@ def dev_serve(
     instance, number = hosted.sizes(instance_type, gpus_, "hosting", project)
     if debug_port in {port, hosting.PORT}:
         raise UsageError(f"--debug-port {debug_port} is the endpoint's own port", hint="--debug-port 5678")
+    models_of(session, project, said)  # a wrong one is refused before anything is built
     _, image, source = found(session, project, debug_port)
     (definition,) = definitions(session, project, said, None)
     request = EndpointRequest(

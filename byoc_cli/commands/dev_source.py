@@ -34,7 +34,7 @@ def found(session: Session, project: Project, debug_port: int | None) -> tuple[s
 
     reference = session.reference("", project)
     if debug_port:
-        check_port(session.engine, debug_port)
+        check_port(session.engine, debug_port, "--debug-port")
     if session.engine.image(reference) is None and project.dockerfile.is_file():
         session.console.log(f"there is no image {reference} yet: it is built first")
         local_train.build_image(session, project)

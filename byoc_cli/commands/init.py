@@ -69,7 +69,14 @@ def init(
     folder = folder or "."  # of an empty variable
     made = templates.copy(chosen, target, session.console.detail)
     session.console.log(f"{len(made)} files from the template {chosen.name}; its README.md says what each is. Next:\n")
-    to_do = [*([] if target.resolve() == Path.cwd() else [f"cd {shlex.quote(folder)}"]), *chosen.commands[:_NEXT]]
+    to_do = [
+        *(
+            []
+            if target.resolve() == Path.cwd()
+            else [f"cd {shlex.quote(folder if folder[0] != '-' else f'./{folder}')}"]
+        ),
+        *chosen.commands[:_NEXT],
+    ]
     for line in to_do:
         session.console.log(f"  {line}")
     session.console.log("")

@@ -98,7 +98,7 @@ def definitions(session: Session, project: Project, said: Containers, many: Path
     """
     from byoc_cli.local.hosting import Definition, check_multi_model
 
-    models = [None] if many else _models(session, project, said)
+    models = [None] if many else models_of(session, project, said)
     found = []
     for image, hostname, model, variables in zip(said.images, said.hostnames, models, said.environments, strict=True):
         reference, looked_up = session.image(image, project)
@@ -133,7 +133,13 @@ def given_models(session: Session, project: Project, said: Containers) -> list[s
     return ["" if session.reference(image, project) == own or not said.several else None for image in said.images]
 
 
-def _models(session: Session, project: Project, said: Containers) -> list[Path | None]:
+def models_of(session: Session, project: Project, said: Containers) -> list[Path | None]:
+    """Look up the models.
+
+    Raises:
+        UsageError: --model names none.
+
+    """
     from byoc_cli.local.hosting import model_of
 
     given = given_models(session, project, said)

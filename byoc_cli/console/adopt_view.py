@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from byoc_cli.adopt.reading import relative
@@ -43,16 +44,17 @@ def _missing(console: Console, missing: Missing) -> None:
             console.log(f"{_INDENT}{label:<6}{line}", style="cyan" if name == "fix" else "")
 
 
-def end(console: Console, found: Adoption, *, written: bool, asked: bool) -> None:
-    """Say whether it was written, and what comes next."""
+def end(console: Console, found: Adoption, there: Path | None, *, written: bool, asked: bool) -> None:
+    """Say whether it was written, and what comes next; `there` is a project file that was there before."""
     if not written:
-        there = f"; {found.file} is there already, and was not read" if found.file.exists() else ""
-        how = "" if asked else "; --yes writes it"
-        console.log(f"nothing was written{how}{there}")
+        what = "" if there == found.file else " with a [tool.byoc]"
+        other = f"; {there}{what} is there already, and was not read" if there else ""
+        how = "" if asked else f"; --yes{' --overwrite' if there else ''} writes it"
+        console.log(f"nothing was written{how}{other}")
         return
     console.log(f"written: {found.file}")
     if found.proposal.dockerfile:
         home = Path.cwd() in {found.proposal.root, found.proposal.root.parent}
         named = found.proposal.root.name == "container" or Path.cwd() == found.proposal.root
-        go = "" if home and named else f"cd {relative(found.proposal.root, Path.cwd())} && "
+        go = "" if home and named else f"cd {quote(relative(found.proposal.root, Path.cwd()))} && "
         console.log(f"next: {go}byoc build && byoc check")

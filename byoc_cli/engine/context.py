@@ -11,6 +11,8 @@ from stat import S_ISDIR
 
 from docker.utils.build import PatternMatcher
 
+from byoc_cli.errors import ByocError
+
 ALWAYS_IGNORED = (".byoc", ".byoc/**")
 """Runs never enter a context: they would make each build larger than the last."""
 
@@ -24,6 +26,20 @@ class ContextReport:
     newest: float
     biggest: tuple[tuple[str, int], ...]
     unreadable: tuple[str, ...]
+
+    def refuse_unreadable(self, root: Path) -> None:
+        """Raise where a build could not read the context, which is `root`.
+
+        Raises:
+            ByocError: what may not be read.
+
+        """
+        if self.unreadable:
+            others = f" (and {len(self.unreadable) - 1} more)" if len(self.unreadable) > 1 else ""
+            raise ByocError(
+                f"the build context cannot be read\npermission denied: {root / self.unreadable[0]}{others}",
+                hint="change its permissions, or list it in .dockerignore",
+            )
 
 
 def ignore_patterns(root: Path, dockerfile: Path) -> list[str]:
@@ -84,7 +100,8 @@ class Tree:
     def __init__(self, root: Path, dockerfile: Path, skipped: Callable[[str], bool] = lambda _: False) -> None:
         self._root = root
         self._matcher = PatternMatcher(ignore_patterns(root, dockerfile))
-        self._exceptions = any(pattern.exclusion for pattern in self._matcher.patterns[:-1])  # the last is docker-py's
+        self._matcher.patterns.pop()  # docker-py's own, !.dockerignore
+        self._exceptions = any(pattern.exclusion for pattern in self._matcher.patterns)
         self._skipped = skipped
 
     def kind(self, path: str) -> str:
@@ -107,6 +124,13 @@ class Tree:
                     yield from self.below(path)
             elif not self._excluded(path):
                 yield path
+
+    def followed(self, path: str) -> str:
+        """Follow the links on the way to a folder, if it is in the context; any other path stays as it is."""
+        found, root = self._root / path, self._root.resolve()
+        if not found.is_dir() or not found.resolve().is_relative_to(root):
+            return path
+        return found.resolve().relative_to(root).as_posix().removeprefix(".")
 
     def _excluded(self, path: str) -> bool:
         return bool(self._matcher.matches(path))  # type: ignore[arg-type]  # its stubs want a Path, it a text

@@ -20,6 +20,8 @@ class Words:
     def excluded(self, relative: str) -> bool:
         """Whether --exclude leaves a file out."""
         patterns = [pattern for pattern in self.flags.get("exclude", "").split("\n") if pattern]
+        if not patterns:
+            return False
         parts = relative.split("/")
         heads = ["/".join(parts[: end + 1]) for end in range(len(parts))]
         return any(matches(head, pattern.removeprefix("**/")) for pattern in patterns for head in heads) or any(
@@ -54,4 +56,9 @@ def _unquoted(word: str) -> str:
 def matches(path: str, pattern: str) -> bool:
     """Match part by part: `*` stops at a slash."""
     parts, patterns = path.split("/"), pattern.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+    return len(parts) == len(patterns) and all(map(matches_name, parts, patterns))
+
+
+def matches_name(name: str, pattern: str) -> bool:
+    """Match one part; Go's `[^a]` is Python's `[!a]`."""
+    return fnmatchcase(name, pattern.replace("[^", "[!"))

@@ -223,6 +223,12 @@ def pairs(rest: str) -> dict[str, str | None]:
     return found
 
 
+def platform_arguments(platform: str) -> dict[str, str]:
+    """Return the build arguments that a platform brings."""
+    system, _, machine = platform.partition("/")
+    return {"TARGETPLATFORM": platform, "TARGETOS": system, "TARGETARCH": machine.partition("/")[0]}
+
+
 def sources_of(line: Instruction) -> list[str]:
     """Stages or images that an instruction copies or mounts from."""
     if line.word in {"COPY", "ADD"}:

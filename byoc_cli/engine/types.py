@@ -108,6 +108,10 @@ class FileStat:
         return not self.is_folder and bool(self.mode & 0o111)
 
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The engine's PATH for an image that has none."""
+
+
 @dataclass(frozen=True)
 class ImageConfig:
     """What an image says of how it is run, to the letter; `user` may have a group ("1000:0")."""

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 
 from byoc_cli import image_ref
 from byoc_cli.contract import hosting, training
-from byoc_cli.engine import builders, context, dockerfile
+from byoc_cli.engine import builders, context, copies, dockerfile
 from byoc_cli.engine.build import BuildRequest, build
 from byoc_cli.engine.build_progress import BuildWatcher
 from byoc_cli.engine.docker_engine import DockerEngine
 from byoc_cli.engine.owner import scratch
 from byoc_cli.engine.types import Credentials, Engine, Image
-from byoc_cli.errors import ByocError, Interrupted, UsageError
+from byoc_cli.errors import Interrupted, UsageError
 from byoc_cli.local import host_settings, runs
 from byoc_cli.local.progress import Progress
 from byoc_cli.project import Project
@@ -69,9 +69,10 @@ def build_project(
         )
     file = _parsed(project, options)
     target = options.target or project.build.target
-    _look(project, file, target, progress)
-    builder = builders.find()
     args = {**project.build.args, **options.args}
+    platform = options.platform or project.platform
+    _look(project, file, target, {**dockerfile.platform_arguments(platform), **args}, progress)
+    builder = builders.find()
     args |= _substitute_base(engine, project, file, target, options, progress)
     bases = dockerfile.parse(_text(project), args).bases(target)
     progress.log(f"building {tag} with {builder}")
@@ -80,7 +81,7 @@ def build_project(
             folder=project.root,
             dockerfile=project.dockerfile,
             tag=tag,
-            platform=options.platform or project.platform,
+            platform=platform,
             log=_new_log(project),
             args=host_settings.proxies(os.environ) | args,
             secrets=secrets,
@@ -133,15 +134,12 @@ def _parsed(project: Project, options: BuildOptions) -> dockerfile.Dockerfile:
 # -- before the build -------------------------------------------------------------------------------------------------
 
 
-def _look(project: Project, file: dockerfile.Dockerfile, target: str, progress: Progress) -> None:
+def _look(
+    project: Project, file: dockerfile.Dockerfile, target: str, args: Mapping[str, str], progress: Progress
+) -> None:
     """Say what would go wrong, before it costs time."""
     report = context.scan(project.root, project.dockerfile)
-    if report.unreadable:
-        raise ByocError(
-            f"the build context cannot be read\npermission denied: {project.root / report.unreadable[0]}"
-            + (f" (and {len(report.unreadable) - 1} more)" if len(report.unreadable) > 1 else ""),
-            hint="change its permissions, or list it in .dockerignore",
-        )
+    report.refuse_unreadable(project.root)
     if report.size > LARGE_CONTEXT_BYTES and context.ignore_file(project.root, project.dockerfile) is None:
         biggest = ", ".join(f"{name} ({size / 1e6:,.0f} MB)" for name, size in report.biggest)
         names = "\\n".join(name for name, _ in report.biggest)
@@ -149,18 +147,22 @@ def _look(project: Project, file: dockerfile.Dockerfile, target: str, progress: 
             f"the build context has {report.size / 1e6:,.0f} MB and there is no .dockerignore; the biggest: {biggest}",
             f"leave out what the image does not need: printf '{names}\\n' > {project.root / '.dockerignore'}",
         )
-    for warning in _program_warnings(project, file, target):
+    for warning in _program_warnings(project, file, target, args):
         progress.warn(*warning)
 
 
-def _program_warnings(project: Project, file: dockerfile.Dockerfile, target: str) -> Iterator[tuple[str, str]]:
+def _program_warnings(
+    project: Project, file: dockerfile.Dockerfile, target: str, args: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """CRLF or a missing execute bit on `train` and `serve`: the costliest mistakes of all (I-06)."""
     lines = [line for index in file.needed(target) for line in file.stages[index].instructions]
+    placement = copies.placement(file, target, context.Tree(project.root, project.dockerfile), args=args)
+    places = {placed.source: place for place, placed in placement.copied.items()}
     for relative in context.paths(project.root, project.dockerfile):
         path = project.root / relative
         if path.name not in {training.COMMAND, hosting.COMMAND} or not path.is_file():
             continue
-        inside = _place_in_image(lines, relative)
+        inside = places.get(relative, f"{_SOMEWHERE}/{path.name}")
         with path.open("rb") as opened:
             first = opened.readline(4096)
         if first.endswith(b"\r\n") and first.startswith(b"#!") and not mended(lines, inside, r"dos2unix|\\r"):
@@ -181,32 +183,6 @@ def mended(lines: Sequence[dockerfile.Instruction], inside: str, remedy: str) ->
     among = r"\*|\s(-R|--recursive)\s|\bfind\b|--chmod"
     about = "" if inside.startswith(_SOMEWHERE) else rf"(?<![\w.-]){name}(?![\w.-])|{among}"
     return any(re.search(remedy, line.text) and re.search(about, line.text) for line in lines)
-
-
-def _place_in_image(lines: list[dockerfile.Instruction], relative: str) -> str:
-    """Where a COPY puts a file of the context; its bare name where no COPY is seen to."""
-    workdir, place = PurePosixPath("/"), ""
-    for line in lines:
-        if line.word == "WORKDIR":
-            workdir = workdir / line.rest.strip("\"'")
-        if line.word not in {"COPY", "ADD"} or "--from=" in line.rest:
-            continue
-        words = [word.strip("[],\"'") for word in line.rest.split() if not word.startswith("--")]
-        *sources, destination = words or [""]
-        for source in sources:
-            clean = source.removeprefix("./").strip("/")
-            into = workdir / destination
-            if clean in {"", "."}:
-                place = str(into / relative)
-            elif relative == clean:
-                place = str(
-                    into / PurePosixPath(relative).name
-                    if destination.endswith("/") or destination in {".", "./"}
-                    else into
-                )
-            elif relative.startswith(clean + "/"):
-                place = str(into / relative.removeprefix(clean + "/"))
-    return place or f"{_SOMEWHERE}/{PurePosixPath(relative).name}"
 
 
 # -- what a build is offered ------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from byoc_cli.errors import MachineError
 from byoc_cli.local.labels import PORT_LABEL
 
 
-def check_port(engine: Engine, port: int) -> None:
-    """See that a port is free before anything is made.
+def check_port(engine: Engine, port: int, option: str = "--port") -> None:
+    """See that a port, of that option, is free before anything is made.
 
     Raises:
         MachineError: it is taken; says by whom.
@@ -24,10 +24,10 @@ def check_port(engine: Engine, port: int) -> None:
         except OSError as error:
             if isinstance(error, PermissionError):
                 raise MachineError(
-                    f"port {port} may not be used by this user", hint="choose one above 1024 with --port"
+                    f"port {port} may not be used by this user", hint=f"choose one above 1024 with {option}"
                 ) from error
             raise MachineError(
-                f"port {port} is taken\n{_holder(engine, port)}", hint="choose another one with --port"
+                f"port {port} is taken\n{_holder(engine, port)}", hint=f"choose another one with {option}"
             ) from error
 
 

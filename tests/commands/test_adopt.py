@@ -50,6 +50,20 @@ def test_a_folder_elsewhere(byoc: Byoc, sample: Path, tmp_path: Path, monkeypatc
     assert (sample / "container/byoc.toml").is_file()
 
 
+def test_what_is_to_be_typed_can_be(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ADOPTED / "aws-sample", tmp_path / "ein häuschen")
+    assert "next: cd 'ein häuschen/container' && byoc build" in byoc("adopt", "ein häuschen", "--yes").stderr
+    (tmp_path / "no thing").mkdir()
+    assert "hint: byoc init 'no thing'\n" in byoc("adopt", "no thing").stderr.replace(f"{tmp_path}/", "")
+
+
+def test_a_table_that_is_there_is_told_before_anybody_says_yes(byoc: Byoc, sample: Path) -> None:
+    (sample / "container/pyproject.toml").write_text('[tool.byoc]\nimage = "x"\n')
+    end = f"--yes --overwrite writes it; {sample}/container/pyproject.toml with a [tool.byoc] is there already"
+    assert end in byoc("adopt").stderr
+
+
 def test_json_has_all_of_it(byoc: Byoc, sample: Path) -> None:
     ran = byoc("adopt", "--json")
     (missing,) = ran.data["missing"]

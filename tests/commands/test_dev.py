@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -146,6 +147,14 @@ def test_what_is_refused(byoc: Byoc, image: FakeEngine, words: list[str], code: 
     assert image.empty
 
 
+def test_a_debugger_s_port_that_is_taken(byoc: Byoc, image: FakeEngine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        ran = byoc("dev", "train", "--debug-port", str(taken.getsockname()[1]))
+    assert (ran.code, "hint: choose another one with --debug-port\n" in ran.stderr) == (3, True)
+
+
 def test_no_python_in_the_image(byoc: Byoc, engine: FakeEngine, source: Path) -> None:
     engine.add_image("my-model:latest", {"train": tell})
     ran = byoc("dev", "train", "--debug-port", str(free_port()))
@@ -167,6 +176,12 @@ def test_no_image_and_no_dockerfile(byoc: Byoc, engine: FakeEngine, project: Pat
     ran = byoc("dev", "serve")
     assert ran.code == 1
     assert ran.stderr == "error: there is no image 'my-model:latest' here\n\nhint: byoc build\n"
+
+
+def test_a_model_that_is_not_there_is_refused_before_the_build(byoc: Byoc, engine: FakeEngine, source: Path) -> None:
+    ran = byoc("dev", "serve", "--model", "nowhere")
+    assert (ran.code, "it is built first" in ran.stderr) == (2, False)
+    assert "error: there is no model at 'nowhere'" in ran.stderr
 
 
 def test_an_endpoint_that_is_stopped(byoc: Byoc, image: FakeEngine) -> None:

@@ -45,6 +45,11 @@ def test_the_current_folder_needs_no_cd(byoc: Byoc, folder: Path) -> None:
     }
 
 
+def test_a_folder_that_looks_like_an_option(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "  cd ./-x\n" in byoc("init", "--template", "minimal", "--", "-x").stderr
+
+
 def test_quiet_prints_the_path_only(byoc: Byoc) -> None:
     ran = byoc("init", "new", "-t", "minimal", "-q")
     assert (ran.code, ran.stdout, ran.stderr) == (0, "new\n", "")

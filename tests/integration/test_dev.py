@@ -248,6 +248,15 @@ def test_a_debugger_stops_in_train(byoc: Byoc, edited: Path) -> None:
         assert found(edited, live.end())["text"] == "two"
 
 
+def test_who_waits_for_a_debugger_can_be_stopped(byoc: Byoc, edited: Path) -> None:
+    live = byoc.start("dev", "train", "--debug-port", str(ports.free_port()), cwd=edited)
+    live.until("byoc: waiting for a debugger on port ")
+    live.ctrl_c()
+    ended = live.end(timeout=60)
+    assert ended.code == 130
+    assert "SIGKILL" not in ended.stderr
+
+
 def test_a_debugger_stops_in_serve_and_attaches_again_after_an_edit(
     serve: Callable[..., Live], edited: Path, ask: Callable[..., str]
 ) -> None:

@@ -149,6 +149,9 @@ def test_a_sound_project_misses_nothing(tmp_path: Path) -> None:
         ("FROM python:3.11 AS a\nCOPY . /x/\nFROM a\nCOPY --from=a /x/train /x/serve /usr/bin/\n", []),
         ('ARG B=python:3.11\nFROM $B\nARG TO=/usr/local/bin/\nCOPY ["train", "serve", "${TO}"]\n', []),
         ("FROM python:3.11\nCOPY t* s* /usr/local/bin/\n", []),
+        ("FROM python:3.11\nCOPY train /usr/local/bin\nCOPY serve /usr/bin\n", []),
+        ("FROM python:3.11\nCOPY train serve /usr/local/bin/\nCOPY *.none /opt/\n", []),
+        ("FROM python:3.11\nCOPY <<EOF /usr/local/bin/train\nEOF\nCOPY serve /usr/bin/\n", []),
         ("FROM python:3.11\nCOPY train serve /srv/\n", ["T-01", "H-01"]),
         ("FROM python:3.11\nCOPY train /usr/local/bin/\n", ["H-01"]),
         ("FROM python:3.11\n", ["T-01", "H-01"]),
@@ -184,6 +187,12 @@ def test_a_sound_project_misses_nothing(tmp_path: Path) -> None:
 def test_a_dockerfile_is_judged_by_the_rules_of_check(dockerfile: str, ids: list[str], tmp_path: Path) -> None:
     made = folder(tmp_path, Dockerfile=dockerfile, programs_dot_tar_dot_gz="")
     assert [each.id for each in adopt(made).missing] == ids
+
+
+def test_a_program_that_copy_does_not_find_is_one_finding(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    (made / "train").unlink()
+    assert missing(adopt(made)) == [("", "Dockerfile:2")]
 
 
 def test_findings_point_at_the_line_of_the_dockerfile(tmp_path: Path) -> None:

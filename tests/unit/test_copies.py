@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from byoc_cli.engine import context, copies, dockerfile
-from byoc_cli.engine.copies import Placement
+from byoc_cli.engine.placement import Placement
 
 FILES = (
     "train",
@@ -106,6 +106,11 @@ SRC = {"/app/a.py": "src/a.py", "/app/b.txt": "src/b.txt", "/app/sub/c.py": "src
         ("COPY ../train /x", {"/x": "train"}),  # nothing lies above the context
         ("COPY <<EOF /x\ntrain\nEOF", {}),
         ("COPY --from=busybox /bin/sh /bin/sh", {}),
+        ("RUN mkdir -p /a /b/c && ls /d\nCOPY train /b\nCOPY serve /d", {"/b/train": "train", "/d": "serve"}),
+        # What comes later is not ours.
+        ("COPY train /x\nCOPY <<EOF /x\ntrain\nEOF", {}),
+        ("COPY train serve /x/\nCOPY --from=busybox /bin/train /x/", {"/x/serve": "serve"}),
+        ("COPY train /x\nADD https://example.com/train /x", {}),
     ],
 )
 def test_where_files_go(tmp_path: Path, lines: str, expected: dict[str, str]) -> None:
@@ -118,6 +123,12 @@ def test_the_whole_context_without_what_is_ignored(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").write_text("data\n!data/sample.csv\n**/*.log\n")
     found = places(read(tmp_path, "FROM base\nWORKDIR /app\nCOPY . .\n"))
     assert found == {f"/app/{name}": name for name in (".dockerignore", "Dockerfile", "data/sample.csv", "train")}
+
+
+def test_an_ignore_file_that_ignores_itself(tmp_path: Path) -> None:
+    make(tmp_path, ["train", "Dockerfile"])
+    (tmp_path / ".dockerignore").write_text("*\n!train\n")
+    assert places(read(tmp_path, "FROM base\nCOPY . /\n")) == {"/train": "train"}
 
 
 def test_a_file_that_is_ignored_is_not_there(tmp_path: Path) -> None:
@@ -156,6 +167,21 @@ def test_modes_and_links(tmp_path: Path) -> None:
     ).files
     assert (found["/a"].mode, found["/b"].mode, found["/c/real"].mode) == (0o755, None, None)
     assert (found["/c/link"].direct, found["/c/named"].direct) == (False, True)
+
+
+def test_a_link_to_a_folder_that_copy_names_is_the_folder(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "link").symlink_to("src")
+    (tmp_path / "away").symlink_to("/")
+    text = "FROM base\nCOPY link /app\nCOPY lin* /w/\nCOPY link/sub /s\nCOPY away /a\nCOPY . /all\n"
+    found = places(read(tmp_path, text))
+    assert SRC.items() <= found.items()
+    assert (found["/w/a.py"], found["/s/c.py"]) == ("src/a.py", "src/sub/c.py")
+    assert (found["/all/link"], found["/a"]) == ("link", "away")
+
+
+def test_patterns_are_go_s(tmp_path: Path) -> None:
+    assert places(read(make(tmp_path), "FROM base\nCOPY [^a-ru-z]e*e /x/\n")) == {"/x/serve": "serve"}
 
 
 @pytest.mark.parametrize(
@@ -235,6 +261,52 @@ def test_build_arguments_win(tmp_path: Path) -> None:
     root, text = make(tmp_path), "ARG A=/one\nFROM base\nARG A\nARG B=/two\nCOPY train $A/\nCOPY serve $B/\n"
     assert places(read(root, text)) == {"/one/train": "train", "/two/serve": "serve"}
     assert places(read(root, text, args={"A": "/1", "B": "/2"})) == {"/1/train": "train", "/2/serve": "serve"}
+
+
+def test_what_else_is_to_be_known_of_the_stages(tmp_path: Path) -> None:
+    text = """ARG BASE=debian
+FROM golang AS tool
+COPY src /src
+RUN make
+FROM $BASE AS base
+ENV CODE=/code
+COPY nothing \\
+  train* $CODE/
+FROM base
+ARG TARGETARCH
+WORKDIR $CODE
+ADD data.tar.gz data
+ADD https://example.com/$TARGETARCH /opt/
+COPY <<EOF /etc/x
+EOF
+COPY --from=tool /src/a.py /out/tool /bin/
+COPY --from=tool /src /src
+"""
+    found = read(make(tmp_path), text, args=dockerfile.platform_arguments("linux/arm64"))
+    assert (found.base, found.folder, found.environment) == ("debian", "/code", {"CODE": "/code"})
+    assert {place: (each.source, each.line) for place, each in found.files.items()} == {"/code/train": ("train", 7)}
+    assert found.absent == [("nothing", 7)]
+    assert {place: placed.source for place, placed in found.remade.items()} == {
+        "/bin/a.py": "src/a.py",
+        "/src/a.py": "src/a.py",
+        "/src/b.txt": "src/b.txt",
+        "/src/sub/c.py": "src/sub/c.py",
+    }
+    assert {"/code/data", "/opt/arm64", "/etc/x", "/bin/tool", "/src"} <= set(found.made)
+    assert [(line.word, line.line) for line, _ in found.lines][:4] == [
+        ("ENV", 6),
+        ("COPY", 7),
+        ("ARG", 10),
+        ("WORKDIR", 11),
+    ]
+    assert found.lines[3].values == {"CODE": "/code", "TARGETARCH": "arm64"}
+
+
+def test_folders_that_images_have(tmp_path: Path) -> None:
+    tree = context.Tree(make(tmp_path), tmp_path / "Dockerfile")
+    text = "FROM base\nCOPY train /usr/local/bin\nCOPY serve /opt/program\n"
+    found = copies.placement(dockerfile.parse(text), "", tree)
+    assert places(found) == {"/usr/local/bin/train": "train", "/opt/program": "serve"}
 
 
 # -- what a RUN uses ---------------------------------------------------------------------------------------------------

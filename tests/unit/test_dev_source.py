@@ -21,25 +21,9 @@ from byoc_cli.local.dev.source import Source, no_source
 from byoc_cli.local.dev.watching import SourceWatch
 from byoc_cli.local.hosting import Definition, EndpointRequest
 from byoc_cli.local.hosting.watching import Watch
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, Told
 
 DOCKERFILE = "FROM base\nCOPY train lib requirements.txt /app/\nRUN pip install -r /app/requirements.txt\n"
-
-
-class Said:
-    """A `Progress` that remembers."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def log(self, text: str) -> None: ...
-
-    def warn(self, text: str, hint: str = "") -> None:  # noqa: ARG002
-        self.warnings.append(text)
-
-    def output(self, data: bytes, prefix: str = "") -> None: ...
-
-    def bytes_done(self, label: str, total: int | None = None) -> object: ...
 
 
 @pytest.fixture
@@ -157,12 +141,12 @@ def test_what_is_source(name: str) -> None:
 
 
 @contextmanager
-def watching(engine: FakeEngine, root: Path) -> Iterator[tuple[SourceWatch, Said]]:
+def watching(engine: FakeEngine, root: Path) -> Iterator[tuple[SourceWatch, Told]]:
     source = source_of(engine, root)
-    said = Said()
+    said = Told()
     request = EndpointRequest("e", [Definition(source.image, "my-model:latest", None, source=source)])
     with Events() as events:
-        yield SourceWatch(Watch(engine, source.project, request, [None]), source, events, said), said  # type: ignore[arg-type]
+        yield SourceWatch(Watch(engine, source.project, request, [None]), source, events, said), said
 
 
 def settle(watch: SourceWatch) -> str:
@@ -193,7 +177,7 @@ def test_what_needs_a_build_is_warned_of(engine: FakeEngine, root: Path) -> None
         (root / "Dockerfile").write_text(DOCKERFILE + "ENV A=1\n")
         (root / "lib" / "a.py").unlink()
         assert settle(watch) == "source (lib/a.py)"
-        assert said.warnings == [
+        assert [text for text, _ in said.warnings] == [
             "requirements.txt is used by `RUN pip install -r /app/requirements.txt`: its change needs a new image",
             "Dockerfile says how the image is built: its change needs a new image",
             "lib/a.py is gone here; what the build copied of it is still in the image",
@@ -210,6 +194,18 @@ def test_another_image_has_its_own_dockerfile(engine: FakeEngine, root: Path) ->
         assert source
         assert set(source.placement.files) == {"/other/train"}
         assert watch.renewed().containers[0].image.id == source.image.id
+
+
+def test_a_dockerfile_that_is_half_written_when_another_image_is_there(engine: FakeEngine, root: Path) -> None:
+    with watching(engine, root) as (watch, _):
+        (root / "Dockerfile").write_text("")
+        engine.add_image("my-model:latest")
+        assert settle(watch) == "image"
+        (root / "Dockerfile").write_text("FROM base\nCOPY train /other/\n")
+        assert settle(watch) == ""
+        source = watch.renewed().containers[0].source
+        assert source
+        assert set(source.placement.files) == {"/other/train"}
 
 
 def test_an_event_says_when_to_look(engine: FakeEngine, root: Path) -> None:

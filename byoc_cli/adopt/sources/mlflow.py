@@ -19,6 +19,7 @@ from byoc_cli.adopt.sources import plain
 from byoc_cli.adopt.sources.source import Source
 from byoc_cli.check.model import failed
 from byoc_cli.contract import paths
+from byoc_cli.errors import some
 
 _PROJECT = "mlproject"
 _MODEL = "MLmodel"
@@ -89,7 +90,7 @@ def _entry_point(named: Folder, settings: Document) -> tuple[str, list[str]]:
     name = "main" if "main" in entries else next(iter(entries))
     others = [each for each in entries if each != name]
     where = named.name(settings.file, settings.line("entry_points"))
-    return name, [f"{where}: the entry point '{name}' was taken, not {reading.some(others)}"] if others else []
+    return name, [f"{where}: the entry point '{name}' was taken, not {some(others)}"] if others else []
 
 
 def _parameters(

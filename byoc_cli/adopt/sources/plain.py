@@ -14,7 +14,7 @@ from byoc_cli.adopt.reading import Folder
 from byoc_cli.adopt.sources.source import Source
 from byoc_cli.adopt.stages import listed
 from byoc_cli.engine import dockerfile
-from byoc_cli.errors import ByocError, UsageError
+from byoc_cli.errors import ByocError, UsageError, some
 from byoc_cli.project.settings import PLATFORM
 
 _PLACES = ("", "container", "docker", "Docker", "build")
@@ -60,7 +60,7 @@ def read(folder: Path, chosen: Path | None) -> Proposal:
     proposal = of_dockerfile(folder, file, "a Dockerfile")
     others = [Folder(folder).name(each) for each in found if each != file]
     if others and not chosen:
-        taken = f"{Folder(folder).name(file)} was taken; there is also {reading.some(others)}"
+        taken = f"{Folder(folder).name(file)} was taken; there is also {some(others)}"
         proposal = replace(proposal, notes=[*proposal.notes, f"{taken}: byoc adopt --dockerfile {others[0]}"])
     return proposal
 

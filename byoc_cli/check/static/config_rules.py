@@ -55,7 +55,7 @@ def runs_as_root(image: ImageFacts) -> Verdict:
     user = image.image.config.user
     if user.partition(":")[0] in {"", "0", "root"}:
         return passed(f"USER {user}" if user else "no USER is set")
-    # Of what has no `train` anywhere: hosting takes it, as long as it reads its model and writes to /tmp.
+    # Hosting takes it, as long as it reads its model and writes to /tmp; a `train` that is not found is meant to train.
     if start_rules.no_use(image, image.train) and not image.train.elsewhere:
         return warned(f"USER {user}: the guide expects root; {paths.MODEL} is root's, and may be read")
     return failed(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from byoc_cli.check.model import Verdict, failed, passed, skipped, warned
 from byoc_cli.check.static import STATIC
 from byoc_cli.check.static.facts import TOOLKIT_VARIABLES, ImageFacts
 from byoc_cli.check.static.programs import without_comments
 from byoc_cli.contract import paths
+from byoc_cli.errors import some
 
 # Without a default: os.environ["SM_MODEL_DIR"], ${SM_MODEL_DIR}, $SM_MODEL_DIR; not os.environ.get, not ${…:-…}.
 # Nor what only looks whether it is there: [ -z "$SM_MODEL_DIR" ].
@@ -30,16 +30,11 @@ def nothing_hidden(image: ImageFacts) -> Verdict:
         return passed(f"nothing lies in {paths.ROOT} but what may be there")
     mounted = (paths.MODEL, paths.INPUT, paths.OUTPUT, paths.CHECKPOINTS)
     seen = "\n".join(
-        f"{folder} has {_some(names)}: "
+        f"{folder} has {some(names)}: "
         + ("hidden by SageMaker's own folder" if folder in mounted else f"{paths.ROOT} is SageMaker's, but for code")
         for folder, names in image.hidden.items()
     )
     return failed(seen) if paths.MODEL in image.hidden else warned(seen)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 @STATIC.rule(

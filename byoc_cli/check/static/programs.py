@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byoc_cli.check.static.files import Files
+from byoc_cli.engine.types import DEFAULT_PATH
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 INITS = ("tini", "tini-static", "docker-init")
 _WRAPPERS = (*INITS, "dumb-init", "catatonit")

@@ -10,6 +10,7 @@ from byoc_cli.check.training.facts import TrainingFacts
 from byoc_cli.check.training.good import NOT_ENDED, good, without_fault
 from byoc_cli.check.training.ran import Ran
 from byoc_cli.contract import paths
+from byoc_cli.errors import some
 
 _OUTPUT = {"failure", "success", "data", "metrics", "profiler", "tensorboard", "tensors", "intermediate", "debug"}
 _UNWATCHED = ("/tmp", "/var/tmp", "/root", "/run", "/proc", "/dev", "/etc", paths.ROOT)  # noqa: S108
@@ -97,8 +98,7 @@ def _of_model(ran: Ran) -> Verdict:
     if "model.tar.gz" in ran.model:
         seen = f"{paths.MODEL}/model.tar.gz is packed once more: `serve` finds an archive, not the model"
         return warned(seen, f"write the model's files to {paths.MODEL}; SageMaker packs them")
-    more = f" and {len(ran.model) - 3} more" if len(ran.model) > 3 else ""
-    return passed(", ".join(ran.model[:3]) + more)
+    return passed(some(ran.model))
 
 
 @good("T-46", "what it leaves in /opt/ml/output is in data", f"write to {paths.OUTPUT_DATA}")

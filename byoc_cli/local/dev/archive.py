@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
-from byoc_cli.engine.copies import Placed, Placement
+from byoc_cli.engine.placement import Placed, Placement
 from byoc_cli.local.dev.inside import Inside
 
 _IN_MEMORY = 32 << 20

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from byoc_cli.engine.types import DEFAULT_PATH
 from byoc_cli.errors import ByocError
 from byoc_cli.local.dev.inside import Inside
 
@@ -22,7 +23,6 @@ FOLDER = "/opt/byoc-debug"
 PORT_VARIABLE = "BYOC_DEBUG_PORT"
 OFF = {"BYOC_DEBUGGED": "1"}
 """What a program has in its environment that is debugged, or is not to be."""
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK = 1 << 20
 
 
@@ -39,7 +39,7 @@ class Debugger:
             ByocError: it has none on PATH.
 
         """
-        folders = [folder for folder in environment.get("PATH", _DEFAULT_PATH).split(":") if folder]
+        folders = [folder for folder in environment.get("PATH", DEFAULT_PATH).split(":") if folder]
         if not any(inside.stat(f"{folder}/{name}") for folder in folders for name in ("python3", "python")):
             raise ByocError(
                 "there is no Python in the image\n--debug-port waits in a Python program, and none is on its PATH",

@@ -4,6 +4,7 @@ It runs with the image's Python, which may be an old one, and knows nothing of b
 """
 
 import os
+import signal
 import sys
 
 
@@ -36,9 +37,12 @@ def _debug() -> None:
         return
     finally:
         sys.path.pop(0)
+    # PID 1 heeds no signal that it has no handler for, and the program's own is not there yet.
+    before = signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     sys.stderr.write("byoc: waiting for a debugger on port %d\n" % port)
     sys.stderr.flush()
     debugpy.wait_for_client()
+    signal.signal(signal.SIGTERM, before)
 
 
 def _image_s_own() -> None:

@@ -13,14 +13,14 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from byoc_cli.contract import paths
 from byoc_cli.engine import context, copies, dockerfile
-from byoc_cli.engine.copies import Placement
+from byoc_cli.engine.placement import Placement
 from byoc_cli.engine.types import Container, Engine, Image, Mount
-from byoc_cli.errors import UsageError
+from byoc_cli.errors import UsageError, some
 from byoc_cli.local.dev.archive import packed
 from byoc_cli.local.dev.debugger import OFF, Debugger
 from byoc_cli.local.dev.inside import Inside
@@ -93,14 +93,19 @@ class Source:
         return path
 
     def use(self, image: Image) -> None:
-        """Go by an image, and by the Dockerfile as it is now."""
-        self.image = image
-        self._inside = Inside(self.engine, self.project, image)
+        """Go by an image, and by the Dockerfile as it is now.
+
+        Raises:
+            ByocError: the Dockerfile has no FROM; all is as it was.
+
+        """
         file = self.project.dockerfile
-        self._dockerfile = None
+        parsed = None
         if file.is_file():
             text = file.read_text("utf-8-sig", errors="replace")
-            self._dockerfile = dockerfile.parse(text, self.project.build.args)
+            parsed = dockerfile.parse(text, self.project.build.args)
+        self.image, self._dockerfile = image, parsed
+        self._inside = Inside(self.engine, self.project, image)
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -135,17 +140,11 @@ class Source:
         if file is None:
             return Placement({}, {})
         target = self.project.build.target
-        system, _, machine = self.project.platform.partition("/")
         found = copies.placement(
             file,
             target,
             self._tree,
-            args={
-                "TARGETPLATFORM": self.project.platform,
-                "TARGETOS": system,
-                "TARGETARCH": machine.partition("/")[0],
-                **self.project.build.args,
-            },
+            args={**dockerfile.platform_arguments(self.project.platform), **self.project.build.args},
             environment=self.image.config.environment,
             folder=self._first_folder(file, target),
             is_folder=self._inside.is_folder,
@@ -157,7 +156,7 @@ class Source:
             if not paths.of_platform(place)
             and not any(place == each or place.startswith(f"{each}/") for each in hidden)
         }
-        return Placement(files, found.used, found.owned)
+        return replace(found, files=files)
 
     def _first_folder(self, file: dockerfile.Dockerfile, target: str) -> str:
         """WORKDIR of the base image: the built one's where no WORKDIR changes it, else the base's, if it is here."""
@@ -240,7 +239,7 @@ class Source:
         for source, target in self.mappings().items():
             named = posixpath.basename(source) == posixpath.basename(target) and (self.project.root / source).is_file()
             places.setdefault(posixpath.dirname(target) if named else target, []).append(source)
-        return "; ".join(f"{listed(names)} at {target}" for target, names in places.items())
+        return "; ".join(f"{some(names, 4)} at {target}" for target, names in places.items())
 
     def names(self, files: Iterable[File]) -> set[str]:
         """Name files relative to the project."""
@@ -249,12 +248,6 @@ class Source:
     def not_built(self) -> list[str]:
         """Name what of the build's own files is newer than the image."""
         return sorted(self.names(file for file in self.seen.build if file[-1] / 1e9 > self.image.tagged))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Name the first of many."""
-    most = 4
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _below(mount: Mount) -> Iterator[tuple[str, Path]]:

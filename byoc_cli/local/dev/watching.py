@@ -6,8 +6,9 @@ import itertools
 import time
 from collections.abc import Callable
 
+from byoc_cli.errors import ByocError, some
 from byoc_cli.local.dev.events import Events
-from byoc_cli.local.dev.source import Sight, Source, listed
+from byoc_cli.local.dev.source import Sight, Source
 from byoc_cli.local.hosting.request import EndpointRequest
 from byoc_cli.local.hosting.watching import PATIENCE, Watch
 from byoc_cli.local.hosting.watching import Sight as Served
@@ -61,7 +62,10 @@ class SourceWatch:
         source = self._source
         if id_ == source.image.id or not (image := source.engine.image(id_)):
             return False
-        source.use(image)
+        try:
+            source.use(image)
+        except ByocError:  # it is half written: its end is a change, too
+            return False
         return True
 
     def _changed(self, old: Sight, new: Sight) -> str:
@@ -76,7 +80,7 @@ class SourceWatch:
         seen = sorted(
             name for name in source.names(old.files ^ new.files) if not (name in used and used[name].input_only)
         )
-        return f"source ({listed(seen)})" if seen else ""
+        return f"source ({some(seen, 4)})" if seen else ""
 
     def renewed(self) -> EndpointRequest:
         """Return the request for what was seen last."""

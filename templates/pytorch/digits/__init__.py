@@ -1,0 +1,1 @@
+"""Handwritten digits: a network that learns them, on one host or several."""

@@ -28,14 +28,15 @@ def starts(facts: ServingFacts) -> Verdict:
         return passed("it was started, and stayed")
     if excuse := _excuse(facts):
         return skipped(excuse)
+    if _neither(facts):
+        seen = f"it takes neither `train` nor `serve`\n{_refusal(facts)[:200]}"
+        fix = "let ENTRYPOINT take these words, or leave it out and have programs of these names on PATH"
+        return failed(seen, fix, hosting.cannot_start())
     memory = " (out of memory)" if start.exit.out_of_memory else ""
     seen = f"it ended with exit code {start.exit.code}{memory} {start.seconds:.1f} s after its start"
     if (found := cause(facts)) and found.line[:200] not in start.last_lines:
         seen += f"\n{found.line[:200]}"
     seen += f"\n{start.last_lines}"
-    if _neither(facts):
-        seen = f"it takes neither `train` nor `serve`\n{_refusal(facts)[:200]}"
-        return failed(seen, "let ENTRYPOINT take these words, or leave it out and have programs of these names on PATH")
     fix = "`serve` has to stay in the foreground: exec the server, without & or daemon" if start.exit.code == 0 else ""
     return failed(seen, fix or "see its last lines; byoc serve shows the whole log", hosting.cannot_start())
 

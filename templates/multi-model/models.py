@@ -89,12 +89,10 @@ class Models:
 
         """
         with self._changed:
-            entry = self._loaded.get(name)
-            if entry is None or entry.model is None:
-                raise NotLoaded(f"model {name} is not loaded")
+            entry, model = self._ready(name)
             entry.users += 1
         try:
-            yield entry.model
+            yield model
         finally:
             with self._changed:
                 entry.users -= 1
@@ -108,9 +106,7 @@ class Models:
 
         """
         with self._changed:
-            entry = self._loaded.get(name)
-            if entry is None or entry.model is None:
-                raise NotLoaded(f"model {name} is not loaded")
+            entry, _ = self._ready(name)
             del self._loaded[name]
             self._changed.wait_for(lambda: entry.users == 0)
             entry.model = None
@@ -125,10 +121,14 @@ class Models:
 
         """
         with self._changed:
-            entry = self._loaded.get(name)
-            if entry is None or entry.model is None:
-                raise NotLoaded(f"model {name} is not loaded")
+            entry, _ = self._ready(name)
             return {"modelName": name, "modelUrl": entry.url}
+
+    def _ready(self, name: str) -> tuple[Loaded, Model]:
+        entry = self._loaded.get(name)
+        if entry is None or entry.model is None:
+            raise NotLoaded(f"model {name} is not loaded")
+        return entry, entry.model
 
     def page(self, after: str) -> dict[str, object]:
         """List models whose names come after `after`: pages fit together, whatever comes and goes meanwhile."""
